@@ -1,6 +1,6 @@
 """What the stages hand to each other: frozen facts, each the argument of the next step.
 
-    settings → Plan → Image → SmokeReport, ScanReport → Decision → Release → Record
+settings → Plan → Image → SmokeReport, ScanReport → Decision → Release → Record
 """
 
 from __future__ import annotations
