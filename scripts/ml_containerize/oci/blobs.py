@@ -1,0 +1,157 @@
+"""Bytes on their way to a file: hashed while they are written, in place only when they are whole."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import disk_usage
+from typing import BinaryIO
+
+from ml_containerize.console import Advance, human_size
+from ml_containerize.errors import BuildError
+from ml_containerize.names import Digest
+from ml_containerize.oci.descriptor import Descriptor
+
+CHUNK = 1 << 20
+_WORTH_A_THREAD = 1 << 17
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class DiskFull(BuildError):
+    """A folder has no room for what is written into it."""
+
+    def __init__(self, folder: Path, needed: int) -> None:
+        free = human_size(disk_usage(folder).free)
+        super().__init__(
+            f"No space left in {folder}: {human_size(needed)} needed at once, {free} free",
+            "Free some space, or choose a folder on a larger disk.",
+        )
+
+
+class CorruptBlob(BuildError):
+    """Content does not have the digest or the size by which it was asked for."""
+
+    def __init__(self, where: object, wanted: Descriptor, found: Digest, size: int) -> None:
+        super().__init__(
+            f"{where} should hold {wanted.digest} ({wanted.size} bytes), but holds {found} ({size} bytes)",
+            "Delete it and run again; if it comes back, suspect the disk or the network's proxy.",
+        )
+
+
+class MissingBlob(BuildError):
+    """Content that a manifest names is nowhere to be found."""
+
+    def __init__(self, digest: Digest, where: object) -> None:
+        super().__init__(f"{where} does not hold {digest}", "Build or pull the image again.")
+
+
+class Hasher:
+    """SHA-256 of a stream; long chunks are hashed on a second core while the caller uses them."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._pool: ThreadPoolExecutor | None = None
+        self.size = 0
+
+    def along(self, chunk: bytes | memoryview, use: Callable[[bytes | memoryview], object]) -> None:
+        """Hash the chunk while `use(chunk)` runs; both are done with it on return."""
+        self.size += len(chunk)
+        if len(chunk) < _WORTH_A_THREAD:
+            self._hash.update(chunk)
+            use(chunk)
+            return
+        self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="sha256")
+        hashed = self._pool.submit(self._hash.update, chunk)
+        try:
+            use(chunk)
+        finally:
+            hashed.result()
+
+    @property
+    def digest(self) -> Digest:
+        return Digest(self._hash.hexdigest())
+
+    def close(self) -> None:
+        if self._pool:
+            self._pool.shutdown()
+
+
+class BlobWriter:
+    """An unfinished blob: `write` chunks, then `commit` once; without it nothing stays."""
+
+    def __init__(
+        self, file: BinaryIO, place: Callable[[Digest], None], *, folder: Path, expected: int = 0
+    ) -> None:
+        self._file = file
+        self._place = place
+        self._folder = folder
+        self._expected = expected
+        self._hasher = Hasher()
+
+    @property
+    def size(self) -> int:
+        return self._hasher.size
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append a chunk, which may be reused on return; raises DiskFull."""
+        with self._room():
+            self._hasher.along(chunk, self._file.write)
+
+    def commit(
+        self,
+        media_type: str,
+        annotations: Mapping[str, str] | None = None,
+        *,
+        expect: Descriptor | None = None,
+    ) -> Descriptor:
+        """Put the blob in its place under its digest; raises DiskFull, CorruptBlob if it is not `expect`."""
+        with self._room():
+            self._file.close()
+        made = Descriptor(media_type, self._hasher.digest, self.size, annotations or {})
+        if expect and (expect.digest, expect.size) != (made.digest, made.size):
+            raise CorruptBlob("What was received", expect, made.digest, made.size)
+        self._place(made.digest)
+        return made
+
+    def close(self) -> None:
+        """Let go of the file and the thread; safe to call twice."""
+        self._hasher.close()
+        with self._room():
+            self._file.close()
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise DiskFull(self._folder, max(self._expected - self.size, CHUNK)) from error
+
+
+def copy(source: BinaryIO, use: Callable[[memoryview], object], advance: Advance) -> None:
+    """Hand a stream on in chunks of at most 1 MiB, through one buffer."""
+    buffer = bytearray(CHUNK)
+    view = memoryview(buffer)
+    while count := source.readinto(buffer):  # type: ignore[attr-defined]  # every binary stream has it
+        use(view[:count])
+        advance(count)
+
+
+def verify(source: BinaryIO, wanted: Descriptor, where: object, advance: Advance) -> None:
+    """Read a stream to its end; raises CorruptBlob where it is not what the descriptor says."""
+    found, size = hashlib.sha256(), 0
+
+    def use(chunk: memoryview) -> None:
+        nonlocal size
+        found.update(chunk)
+        size += len(chunk)
+
+    copy(source, use, advance)
+    digest = Digest(found.hexdigest())
+    if (digest, size) != (wanted.digest, wanted.size):
+        raise CorruptBlob(where, wanted, digest, size)
