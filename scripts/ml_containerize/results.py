@@ -53,7 +53,7 @@ class SmokeReport:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One vulnerability as the scanner reports it."""
+    """One thing that a scanner found: a vulnerability, a secret, a misconfiguration, a licence, unsafe code."""
 
     id: str
     package: str
@@ -64,6 +64,9 @@ class Finding:
     url: str = ""
     target: str = ""
     ignored_by: str = ""  # the rule that lets it pass: "ignore-unfixed", ".trivyignore:12"
+    kind: str = "vulnerability"  # vulnerability, secret, misconfiguration, license, model
+    path: str = ""  # the file inside the image, "" where none is known
+    purl: str = ""  # the package URL, "" where none is known
 
 
 @dataclass(frozen=True, slots=True)

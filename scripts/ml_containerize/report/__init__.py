@@ -1,0 +1,1 @@
+"""Telling what happened: a record for machines, a summary for people, outputs and annotations for GitHub."""

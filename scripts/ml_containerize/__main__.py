@@ -1,0 +1,5 @@
+"""`python -m ml_containerize`."""
+
+from ml_containerize.cli import main
+
+raise SystemExit(main())

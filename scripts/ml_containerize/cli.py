@@ -1,0 +1,170 @@
+"""Arguments in, one exit code out: data goes to stdout, words for people to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from ml_containerize import __version__
+from ml_containerize.console import Console
+from ml_containerize.errors import ContainerizeError
+from ml_containerize.plan.kinds import Boolean
+from ml_containerize.plan.many import Items, Pairs
+from ml_containerize.plan.options import OPTIONS, Option
+from ml_containerize.tools import Tools
+
+Command = Callable[[argparse.Namespace, Tools], int]
+
+_EXIT_CODES = """\
+exit codes: 0 ok · 2 usage or configuration · 3 plan · 4 build · 5 smoke failed · 6 scan refused ·
+7 push · 8 environment missing (engine, scanner, registry unreachable)"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a foreseeable failure is an exit code and advice, never a traceback."""
+    arguments = parser().parse_args(argv)
+    environ = dict(os.environ)
+    console = Console(github=environ.get("GITHUB_ACTIONS") == "true", quiet=arguments.quiet)
+    _end_on_sigterm()
+    try:
+        command: Command = arguments.perform
+        return command(arguments, Tools(environ, console))
+    except ContainerizeError as error:
+        console.error(error.title, str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.error("interrupted", "stopped before the end; nothing was tagged")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _end_on_sigterm() -> None:
+    """Let SIGTERM unwind like Ctrl-C does, so that containers and half-written files are cleaned up."""
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="ml-containerize",
+        description="A model in git becomes a serving image: built once, proved once, published.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"ml-containerize {__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    _pipeline_commands(commands)
+    _helper_commands(commands)
+    return top
+
+
+def _pipeline_commands(commands: Any) -> None:
+    from ml_containerize import commands as perform
+
+    stages = (
+        ("run", perform.run, "the whole job: plan, build, smoke, scan, push, report"),
+        ("plan", perform.plan, "print every decision, made before any work"),
+        ("build", perform.build, "build the image into the layout in --output"),
+        ("smoke", perform.smoke, "run the recorded predictions in a container of the built image"),
+        ("scan", perform.scan, "scan the built image and judge what was found"),
+        ("push", perform.push, "publish the built image that every gate passed"),
+    )
+    for name, function, about in stages:
+        command = _add(commands, name, function, about)
+        command.add_argument("path", nargs="?", metavar="PATH", help="the model project (default: .)")
+        command.add_argument("--json", action="store_true", help="print the record as JSON on stdout")
+        _options(command)
+
+
+def _helper_commands(commands: Any) -> None:
+    from ml_containerize import commands as perform
+
+    serve = _add(commands, "serve", perform.serve, "run an image for a person until Ctrl-C")
+    serve.add_argument("image", metavar="IMAGE", help="a registry reference or a layout folder")
+    serve.add_argument("--port", type=int, default=0, help="loopback port (default: a free one)")
+    _options(
+        serve, only=("engine", "gpus", "startup-timeout", "platforms", "cache-dir", "registry", "username")
+    )
+
+    record = _add(commands, "record", perform.record, "write smoke cases by asking the model itself")
+    record.add_argument("path", metavar="PATH", help="the model project")
+    record.add_argument("requests", nargs="+", metavar="REQUEST.json", type=Path, help="one request each")
+    record.add_argument("--rtol", type=float, default=1e-4, help="relative tolerance (default: 1e-4)")
+    record.add_argument("--atol", type=float, default=1e-6, help="absolute tolerance (default: 1e-6)")
+    record.add_argument(
+        "--python", type=Path, default=Path(sys.executable), help="the Python that has the framework"
+    )
+    record.add_argument("--force", action="store_true", help="replace cases of the same name")
+    _options(record, only=("config", "model"))
+
+    lock = _add(commands, "lock", perform.lock, "lock requirements.txt with hashes into requirements.lock")
+    lock.add_argument("path", nargs="?", metavar="PATH", help="the model project (default: .)")
+    lock.add_argument("--upgrade", action="store_true", help="take newer versions than the lock holds")
+
+    _add(commands, "schema", perform.schema, "print the JSON Schema of ml-containerize.yaml")
+
+
+def _add(commands: Any, name: str, perform: Command, about: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_argument("--quiet", action="store_true", help="print data and errors only")
+    command.set_defaults(perform=perform)
+    return command
+
+
+def _options(command: argparse.ArgumentParser, only: Sequence[str] = ()) -> None:
+    """One flag for each declared option; values stay text, the plan's settings read them."""
+    groups: dict[str, Any] = {}
+    for option in OPTIONS:
+        if option.as_flag and (not only or option.name in only):
+            group = groups.get(option.group) or command.add_argument_group(option.group)
+            groups[option.group] = group
+            _flag(group, option)
+
+
+def _flag(group: Any, option: Option) -> None:
+    about = option.help.replace("%", "%%") + (f" (default: {option.default})" if option.default else "")
+    destination = f"option_{option.name}"
+    if isinstance(option.kind, Boolean):
+        group.add_argument(
+            f"--{option.name}", dest=destination, action="store_const", const="true", help=about
+        )
+        group.add_argument(
+            f"--no-{option.name}",
+            dest=destination,
+            action="store_const",
+            const="false",
+            help=argparse.SUPPRESS,
+        )
+    elif isinstance(option.kind, Items | Pairs):
+        group.add_argument(f"--{option.name}", dest=destination, action="append", metavar="VALUE", help=about)
+    else:
+        group.add_argument(f"--{option.name}", dest=destination, metavar="VALUE", help=about)
+
+
+def flags(arguments: argparse.Namespace) -> dict[str, str]:
+    """The options that were given, as text; a repeated one is a list with a line each."""
+    given = {
+        name.removeprefix("option_"): value
+        for name, value in vars(arguments).items()
+        if name.startswith("option_") and value is not None
+    }
+    return {name: "\n".join(value) if isinstance(value, list) else value for name, value in given.items()}

@@ -1,0 +1,168 @@
+"""What each subcommand does; heavy parts are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ml_containerize.errors import ContainerizeError
+from ml_containerize.plan.settings import Settings
+from ml_containerize.plan.sources import load_settings
+from ml_containerize.tools import Tools
+from ml_containerize.trail import Trail
+
+
+def run(arguments: argparse.Namespace, tools: Tools) -> int:
+    """The whole job."""
+    from ml_containerize.pipeline import run_pipeline
+
+    return _recorded(arguments, tools, run_pipeline)
+
+
+def build(arguments: argparse.Namespace, tools: Tools) -> int:
+    from ml_containerize.pipeline import build_image
+
+    return _recorded(arguments, tools, build_image)
+
+
+def smoke(arguments: argparse.Namespace, tools: Tools) -> int:
+    from ml_containerize.pipeline import smoke_image
+
+    return _recorded(arguments, tools, smoke_image)
+
+
+def scan(arguments: argparse.Namespace, tools: Tools) -> int:
+    from ml_containerize.pipeline import scan_image
+
+    return _recorded(arguments, tools, scan_image)
+
+
+def push(arguments: argparse.Namespace, tools: Tools) -> int:
+    from ml_containerize.pipeline import push_image
+
+    return _recorded(arguments, tools, push_image)
+
+
+def plan(arguments: argparse.Namespace, tools: Tools) -> int:
+    """Print the plan: for people, or as JSON."""
+    from ml_containerize.pipeline import make_plan
+    from ml_containerize.plan.show import plan_as_json, render_plan
+
+    settings = _settings(arguments, tools)
+    made = make_plan(settings, tools, tools.connect(settings), Trail(tools.console))
+    _print(_dumped(plan_as_json(made)) if arguments.json else render_plan(made))
+    return 0
+
+
+def serve(arguments: argparse.Namespace, tools: Tools) -> int:
+    """Run an image until Ctrl-C."""
+    from ml_containerize.smoke.serve import serve as serve_image
+
+    settings = _settings(arguments, tools)
+    serve_image(
+        arguments.image,
+        settings,
+        port=arguments.port,
+        connect=tools.connect(settings),
+        console=tools.console,
+        environ=tools.environ,
+    )
+    return 0
+
+
+def record(arguments: argparse.Namespace, tools: Tools) -> int:
+    """Write smoke cases with the answers that the model itself gives."""
+    from ml_containerize.smoke.record import record as record_cases
+
+    settings = _settings(arguments, tools)
+    written = record_cases(
+        settings,
+        arguments.requests,
+        python=arguments.python,
+        rtol=arguments.rtol,
+        atol=arguments.atol,
+        force=arguments.force,
+        run=tools.run,
+        console=tools.console,
+    )
+    _print("\n".join(map(str, written)))
+    return 0
+
+
+def lock(arguments: argparse.Namespace, tools: Tools) -> int:
+    """Lock the project's requirements with hashes."""
+    from ml_containerize.plan.lock import lock as lock_requirements
+
+    _print(str(lock_requirements(_project(arguments), run=tools.run, upgrade=arguments.upgrade)))
+    return 0
+
+
+def schema(_arguments: argparse.Namespace, _tools: Tools) -> int:
+    """Print the config file's JSON Schema."""
+    from ml_containerize.plan.views import json_schema
+
+    _print(_dumped(json_schema()))
+    return 0
+
+
+Work = Callable[[Settings, Tools, Trail], None]
+
+
+def _recorded(arguments: argparse.Namespace, tools: Tools, work: Work) -> int:
+    """Do the work, and write down how it ended, however it ended."""
+    trail = Trail(tools.console)
+    folder, summary = Path.cwd() / ".ml-containerize", True
+    try:
+        settings = _settings(arguments, tools)
+        folder, summary = settings.output, settings.summary
+        work(settings, tools, trail)
+    except ContainerizeError as error:
+        trail.error = error
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        trail.error = Interrupted("the run was stopped before its end; nothing was tagged")
+        raise
+    finally:
+        _report(trail, tools, folder, summary)
+    _print(_dumped(trail.record().as_json()) if arguments.json else trail.record().reference)
+    return 0
+
+
+class Interrupted(ContainerizeError):
+    """Ctrl-C or SIGTERM."""
+
+    exit_code = 130
+    title = "interrupted"
+
+
+def _report(trail: Trail, tools: Tools, folder: Path, summary: bool) -> None:
+    from ml_containerize.report.github import outputs, write_outputs, write_summary
+
+    record = trail.record()
+    record.write(folder)
+    write_outputs(outputs(record, folder), tools.environ)
+    if summary:
+        write_summary(record, tools.environ)
+    tools.console.line(f"{record.result}: {folder / 'result.json'}")
+
+
+def _settings(arguments: argparse.Namespace, tools: Tools) -> Settings:
+    from ml_containerize.cli import flags
+
+    return load_settings(_project(arguments), flags(arguments), tools.environ)
+
+
+def _project(arguments: argparse.Namespace) -> Path:
+    return Path(getattr(arguments, "path", None) or ".").absolute()
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, default=str)
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,202 @@
+"""The product's sentence as one function: plan → build → smoke and scan → decide → push."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from ml_containerize.build.direct import build, open_built, predict_image
+from ml_containerize.errors import ContainerizeError, ScanError, SmokeError
+from ml_containerize.gates import decide, is_fresh, make_proof, policy
+from ml_containerize.oci.find import resolve_base
+from ml_containerize.oci.image import Image
+from ml_containerize.oci.registry import Connect
+from ml_containerize.plan.decide import Plan
+from ml_containerize.plan.decide import decide as decide_plan
+from ml_containerize.plan.settings import Settings
+from ml_containerize.push.proof import Proof, read_proof
+from ml_containerize.push.publish import push
+from ml_containerize.report.gates import parse_scan, parse_smoke, read_report, reused, write_report
+from ml_containerize.results import Decision, Outcome, ScanReport, SmokeReport
+from ml_containerize.scan.check import scan
+from ml_containerize.smoke.check import smoke
+from ml_containerize.tools import Tools
+from ml_containerize.trail import Trail
+
+_Report = TypeVar("_Report")
+
+
+class SmokeRefused(SmokeError):
+    """The image did not answer as recorded."""
+
+
+class ScanRefused(ScanError):
+    """The policy does not accept what the scanner found."""
+
+
+def run_pipeline(settings: Settings, tools: Tools, trail: Trail) -> None:
+    """The whole job. What was reached is in `trail`, also when an error ends it."""
+    connect = tools.connect(settings)
+    plan = make_plan(settings, tools, connect, trail)
+    proof = _build(plan, tools, connect, trail)
+    image = trail.known_image
+    smoke_report, scan_report = _check(plan, image, proof, tools, trail)
+    decision = trail.decision = decide(smoke_report, scan_report)
+    if settings.push and decision.accepted:
+        proof = proof or make_proof(plan, smoke_report, scan_report, tools.now())
+        publish(plan, image, decision, proof, tools, connect, trail)
+    refuse_unless(decision, smoke_report)
+
+
+def make_plan(settings: Settings, tools: Tools, connect: Connect, trail: Trail) -> Plan:
+    with trail.stage("plan", str(settings.project)):
+        plan = decide_plan(
+            settings,
+            environ=tools.environ,
+            run=tools.run,
+            resolve_base=lambda where, platform: resolve_base(where, platform, connect),
+            console=tools.console,
+        )
+        tools.console.info(f"model {plan.model.hash.short} ({plan.model.format}), tag {plan.identity}")
+    trail.plan = plan
+    return plan
+
+
+def _build(plan: Plan, tools: Tools, connect: Connect, trail: Trail) -> Proof | None:
+    """The image, and the proof of its gates where the registry already holds a fresh one."""
+    with trail.stage("build", f"{plan.name} on {plan.environment.base.name}"):
+        known = predict_image(plan, connect=connect, console=tools.console) if plan.settings.push else None
+        proof = _find_proof(plan, known, tools, connect) if known else None
+        if known and proof:
+            tools.console.info(f"{known.digest} was built and proved at {proof.checked_at}")
+            trail.image = known
+            return proof
+        trail.image = build(plan, connect=connect, run=tools.run, console=tools.console)
+    return None
+
+
+def _find_proof(plan: Plan, image: Image, tools: Tools, connect: Connect) -> Proof | None:
+    """The proof that every repository holds: same bytes, same policy, young enough."""
+    asked = policy(plan)
+    proofs = [read_proof(connect(repository), image.digest) for repository in plan.settings.images]
+    fresh = [p for p in proofs if p and p.policy == asked and is_fresh(p.checked_at, tools.now())]
+    return fresh[0] if proofs and len(fresh) == len(proofs) else None
+
+
+def _check(
+    plan: Plan, image: Image, proof: Proof | None, tools: Tools, trail: Trail
+) -> tuple[SmokeReport, ScanReport]:
+    if proof:
+        trail.smoke = reused(parse_smoke(proof.smoke))
+        trail.scan = reused(parse_scan(proof.scan))
+        return trail.smoke, trail.scan
+    return check_gates(
+        lambda: run_smoke(plan, image, tools, trail), lambda: run_scan(plan, image, tools, trail)
+    )
+
+
+def check_gates(
+    smoke_gate: Callable[[], SmokeReport], scan_gate: Callable[[], ScanReport]
+) -> tuple[SmokeReport, ScanReport]:
+    """Run both gates before any error of either is raised, so that both report."""
+    errors: list[ContainerizeError] = []
+
+    def attempt(gate: Callable[[], _Report]) -> _Report | None:
+        try:
+            return gate()
+        except ContainerizeError as error:
+            errors.append(error)
+            return None
+
+    smoke_report, scan_report = attempt(smoke_gate), attempt(scan_gate)
+    if smoke_report is None or scan_report is None:
+        raise errors[0]
+    return smoke_report, scan_report
+
+
+def run_smoke(plan: Plan, image: Image, tools: Tools, trail: Trail) -> SmokeReport:
+    with trail.stage("smoke", f"{len(plan.cases)} recorded cases"):
+        report = trail.smoke = smoke(plan, image, console=tools.console, environ=tools.environ)
+    write_report(plan.settings.output, "smoke", policy(plan), report)
+    return report
+
+
+def run_scan(plan: Plan, image: Image, tools: Tools, trail: Trail) -> ScanReport:
+    with trail.stage("scan", ", ".join(plan.settings.scanners)):
+        report = trail.scan = scan(plan, image, run=tools.run, console=tools.console, environ=tools.environ)
+    write_report(plan.settings.output, "scan", policy(plan), report)
+    return report
+
+
+def publish(
+    plan: Plan, image: Image, decision: Decision, proof: Proof, tools: Tools, connect: Connect, trail: Trail
+) -> None:
+    with trail.stage("push", ", ".join(map(str, plan.settings.images))):
+        trail.releases = push(plan, image, decision, proof=proof, connect=connect, console=tools.console)
+
+
+def refuse_unless(decision: Decision, first: SmokeReport | ScanReport) -> None:
+    """Raise for a refusal; the exit code is the first gate's that refused."""
+    if decision.accepted:
+        return
+    smoke_failed = isinstance(first, SmokeReport) and first.outcome is Outcome.FAILED
+    cause = SmokeRefused if smoke_failed else ScanRefused
+    raise cause(
+        "\n".join(("the image was refused; nothing was tagged", *decision.reasons)),
+        "Each line above names its gate; the report in the output folder has the details.",
+    )
+
+
+def build_image(settings: Settings, tools: Tools, trail: Trail) -> None:
+    """Plan and build; the layout holds the image afterwards."""
+    connect = tools.connect(settings)
+    plan = make_plan(settings, tools, connect, trail)
+    with trail.stage("build", f"{plan.name} on {plan.environment.base.name}"):
+        trail.image = build(plan, connect=connect, run=tools.run, console=tools.console)
+
+
+def smoke_image(settings: Settings, tools: Tools, trail: Trail) -> None:
+    """Ask the built image its recorded cases and keep the report for `push`."""
+    plan, image = _reopen(settings, tools, trail)
+    report = run_smoke(plan, image, tools, trail)
+    trail.decision = decide(report)
+    refuse_unless(trail.decision, report)
+
+
+def scan_image(settings: Settings, tools: Tools, trail: Trail) -> None:
+    """Scan the built image and keep the report for `push`."""
+    plan, image = _reopen(settings, tools, trail)
+    report = run_scan(plan, image, tools, trail)
+    trail.decision = decide(report)
+    refuse_unless(trail.decision, report)
+
+
+def push_image(settings: Settings, tools: Tools, trail: Trail) -> None:
+    """Publish the built image, if the kept reports say that every gate passed these very bytes."""
+    plan, image = _reopen(settings, tools, trail)
+    smoke_report, scan_report = _kept(plan, image, tools, trail)
+    decision = trail.decision = decide(smoke_report, scan_report)
+    refuse_unless(decision, smoke_report)
+    proof = make_proof(plan, smoke_report, scan_report, tools.now())
+    publish(plan, image, decision, proof, tools, tools.connect(settings), trail)
+
+
+def _reopen(settings: Settings, tools: Tools, trail: Trail) -> tuple[Plan, Image]:
+    """The plan, and the layout's image, which must be the one that the plan describes."""
+    connect = tools.connect(settings)
+    plan = make_plan(settings, tools, connect, trail)
+    image = trail.image = open_built(plan, connect=connect)
+    return plan, image
+
+
+def _kept(plan: Plan, image: Image, tools: Tools, trail: Trail) -> tuple[SmokeReport, ScanReport]:
+    """The gates' reports that `smoke` and `scan` kept; a gate that was switched off says so itself."""
+    folder, asked = plan.settings.output, policy(plan)
+    if plan.settings.smoke:
+        trail.smoke = reused(parse_smoke(read_report(folder, "smoke", asked, image.digest)))
+    if plan.settings.scan:
+        trail.scan = reused(parse_scan(read_report(folder, "scan", asked, image.digest)))
+    return (
+        trail.smoke or run_smoke(plan, image, tools, trail),
+        trail.scan or run_scan(plan, image, tools, trail),
+    )

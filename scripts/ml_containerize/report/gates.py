@@ -1,0 +1,100 @@
+"""The gates' reports as JSON and back: in `result.json`, `smoke.json`, `scan.json` and the gate proof."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ml_containerize.errors import PushError
+from ml_containerize.names import Digest, DigestReference, TagReference
+from ml_containerize.results import CaseResult, Finding, Json, Outcome, ScanReport, SmokeReport
+
+_Report = TypeVar("_Report", SmokeReport, ScanReport)
+
+
+def plain(value: object) -> Any:
+    """Frozen values as JSON: dataclasses become objects, names their text."""
+    if isinstance(value, Digest | DigestReference | TagReference):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def parse_smoke(value: Json) -> SmokeReport:
+    """A smoke report as `result.json` and the gate proof hold it."""
+    return SmokeReport(
+        **{
+            **_known(SmokeReport, value),
+            "outcome": Outcome(value["outcome"]),
+            "digest": Digest.parse(value["digest"]) if value.get("digest") else None,
+            "cases": tuple(CaseResult(**_known(CaseResult, case)) for case in value.get("cases", ())),
+            "problems": tuple(value.get("problems", ())),
+            "notices": tuple(value.get("notices", ())),
+        }
+    )
+
+
+def parse_scan(value: Json) -> ScanReport:
+    """A scan report as `result.json` and the gate proof hold it."""
+    findings = {
+        name: tuple(Finding(**_known(Finding, item)) for item in value.get(name, ()))
+        for name in ("refused", "ignored")
+    }
+    return ScanReport(
+        **{
+            **_known(ScanReport, value),
+            **findings,
+            "outcome": Outcome(value["outcome"]),
+            "digest": Digest.parse(value["digest"]) if value.get("digest") else None,
+            "problems": tuple(value.get("problems", ())),
+            "notices": tuple(value.get("notices", ())),
+        }
+    )
+
+
+def _known(kind: type, value: Json) -> Json:
+    names = {f.name for f in dataclasses.fields(kind)}
+    return {key: item for key, item in value.items() if key in names}
+
+
+def reused(report: _Report) -> _Report:
+    """A report that is not this run's own: what passed then is reused now."""
+    return dataclasses.replace(report, outcome=Outcome.REUSED) if report.outcome is Outcome.PASSED else report
+
+
+class NoGateReport(PushError):
+    """A gate has not seen the image that is to be pushed."""
+
+
+def write_json(path: Path, value: Json) -> Path:
+    """Write a JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return draft.replace(path)
+
+
+def write_report(folder: Path, gate: str, policy: str, report: SmokeReport | ScanReport) -> Path:
+    """Keep a gate's report and the policy that it was asked under for a later `push`."""
+    return write_json(folder / f"{gate}.json", {"policy": policy, **plain(report)})
+
+
+def read_report(folder: Path, gate: str, policy: str, digest: Digest) -> Json:
+    """A gate's report on this very digest under this very policy; raises NoGateReport."""
+    try:
+        value = json.loads((folder / f"{gate}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        value = {}
+    if not isinstance(value, dict) or value.get("policy") != policy or value.get("digest") != str(digest):
+        raise NoGateReport(
+            f"{folder} holds no {gate} report on {digest} under today's settings",
+            f"Run `ml-containerize {gate}` first; only what every gate passed is pushed.",
+        )
+    return value

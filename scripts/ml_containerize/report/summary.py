@@ -1,0 +1,250 @@
+"""The job summary: verdict first, then what a person asks next, in GitHub's Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ml_containerize.console import human_seconds, human_size, printable
+from ml_containerize.report.record import Record, Result
+from ml_containerize.results import CaseResult, Finding, Outcome, ScanReport, SmokeReport, StageTime
+
+MAX_BYTES = 900_000  # GitHub drops a summary above 1024 kB whole
+MAX_ROWS = 50
+
+_VERDICTS = {
+    Result.RELEASED: ("✅", "released"),
+    Result.PASSED: ("✅", "passed every gate"),
+    Result.REFUSED: ("⛔", "refused, nothing was tagged"),
+    Result.FAILED: ("❌", "failed"),
+}
+_SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN")
+
+
+def render_summary(record: Record) -> str:
+    """The whole summary, cut at GitHub's limit with a word that it was."""
+    text = "\n".join(_sections(record)).rstrip() + "\n"
+    encoded = text.encode()
+    if len(encoded) <= MAX_BYTES:
+        return text
+    return encoded[:MAX_BYTES].decode(errors="ignore") + "\n\n_cut here: the whole is in `result.json`_\n"
+
+
+def escape(text: str) -> str:
+    """Text from outside as plain Markdown table text: no HTML, links, code, mentions or new cells."""
+    one_line = printable(" ".join(text.split()))
+    for char in "\\`*_[]<>|#@~":
+        one_line = one_line.replace(char, f"&#{ord(char)};")
+    return one_line
+
+
+def code(text: str) -> str:
+    """Text from outside as inline code, also inside a table."""
+    clean = printable(" ".join(text.split())).replace("`", "'").replace("|", "\\|")
+    return f"`{clean}`" if clean else ""
+
+
+def _sections(record: Record) -> Iterator[str]:
+    yield from _verdict(record)
+    yield from _tags(record)
+    if record.smoke:
+        yield from _smoke(record.smoke)
+    if record.scan:
+        yield from _scan(record.scan)
+    if record.image:
+        yield from _layers(record)
+    yield from _times(record.stages)
+
+
+def _verdict(record: Record) -> Iterator[str]:
+    mark, words = _VERDICTS[record.result]
+    name = escape(record.plan.name) if record.plan else "ml-containerize"
+    yield f"## {mark} {name}: {words}"
+    yield ""
+    if record.failure:
+        yield f"> **{escape(record.failure.title)}**: {_quoted(record.failure.what)}"
+        if record.failure.fix:
+            yield f"> {_quoted(record.failure.fix)}"
+        yield ""
+    for reason in record.decision.reasons if record.decision else ():
+        yield f"- {escape(reason)}"
+    if record.reference:
+        yield from ("", code(record.reference), "")
+
+
+def _quoted(text: str) -> str:
+    return "<br>".join(escape(line) for line in text.splitlines())
+
+
+def _tags(record: Record) -> Iterator[str]:
+    if record.plan is None:
+        return
+    plan = record.plan
+    rows = [
+        ("tags", " ".join(code(tag.rpartition(":")[2]) for tag in record.tags) or "none"),
+        ("commit", code(str(plan.source.sha)) if plan.source.sha else "not in git"),
+        (
+            "model",
+            f"{escape(plan.model.format)}, {human_size(plan.model.size)}, {code(str(plan.model.hash))}",
+        ),
+        ("environment", code(str(plan.environment.key))),
+        ("base", code(plan.environment.base.name)),
+    ]
+    yield from _table(("", ""), rows)
+
+
+def _smoke(smoke: SmokeReport) -> Iterator[str]:
+    passed = sum(case.passed for case in smoke.cases)
+    yield from ("", f"### Predictions: {_smoke_words(smoke, passed)}", "")
+    for problem in smoke.problems:
+        yield f"- {escape(problem)}"
+    if smoke.cases:
+        yield ""
+        yield from _table(
+            ("", "case", "answer", "ms"),
+            [_case_row(case) for case in smoke.cases[:MAX_ROWS]],
+            align=":-:|---|---|--:",
+        )
+        yield from _more(len(smoke.cases))
+    measured = _measured(smoke)
+    if measured:
+        yield from ("", measured)
+    yield from _notices(smoke.notices)
+    if smoke.outcome is Outcome.FAILED and smoke.log_tail:
+        fenced = printable(smoke.log_tail).replace("```", "'''")
+        yield from (
+            "",
+            "<details><summary>container log</summary>",
+            "",
+            "```text",
+            fenced,
+            "```",
+            "",
+            "</details>",
+        )
+
+
+def _smoke_words(smoke: SmokeReport, passed: int) -> str:
+    if smoke.outcome is Outcome.SKIPPED:
+        return "skipped"
+    reused = ", proved earlier for these very bytes" if smoke.outcome is Outcome.REUSED else ""
+    return f"{passed} of {len(smoke.cases)} as recorded{reused}"
+
+
+def _case_row(case: CaseResult) -> tuple[str, ...]:
+    answer = escape(case.problem) if case.problem else code(case.prediction)
+    return ("✅" if case.passed else "❌", escape(case.name), answer, f"{case.milliseconds:.1f}")
+
+
+def _measured(smoke: SmokeReport) -> str:
+    facts = (
+        smoke.startup_seconds is not None and f"ready after **{smoke.startup_seconds:.1f} s**",
+        smoke.latency_p50_ms is not None and f"p50 **{smoke.latency_p50_ms:.1f} ms**",
+        smoke.latency_p95_ms is not None and f"p95 **{smoke.latency_p95_ms:.1f} ms**",
+        smoke.memory_bytes is not None and f"peak memory **{human_size(smoke.memory_bytes)}**",
+        smoke.engine and f"engine {escape(smoke.engine)}",
+        smoke.gpu and f"GPU {escape(smoke.gpu)}",
+    )
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _scan(scan: ScanReport) -> Iterator[str]:
+    yield from ("", f"### Vulnerabilities: {_scan_words(scan)}", "")
+    for problem in scan.problems:
+        yield f"- {escape(problem)}"
+    if scan.outcome is not Outcome.SKIPPED:
+        counts = tuple(str(scan.counts.get(severity, 0)) for severity in _SEVERITIES)
+        yield ""
+        yield from _table([s.capitalize() for s in _SEVERITIES], [counts], align="--:|--:|--:|--:|--:")
+    if scan.refused:
+        yield ""
+        yield from _table(("refused", "package", "installed", "fixed in", "severity"), _rows(scan.refused))
+        yield from _more(len(scan.refused))
+    if scan.ignored:
+        yield from ("", f"<details><summary>{len(scan.ignored)} accepted by a rule</summary>", "")
+        rows = [
+            (*row[:3], code(f.ignored_by)) for row, f in zip(_rows(scan.ignored), scan.ignored, strict=False)
+        ]
+        yield from _table(("id", "package", "installed", "rule"), rows)
+        yield from (*_more(len(scan.ignored)), "", "</details>")
+    if scan.scanner:
+        date = f", database of {escape(scan.database_updated)}" if scan.database_updated else ""
+        yield from ("", f"{escape(scan.scanner)}{date}")
+    yield from _notices(scan.notices)
+
+
+def _scan_words(scan: ScanReport) -> str:
+    if scan.outcome is Outcome.SKIPPED:
+        return "scan skipped"
+    total = sum(scan.counts.values())
+    if scan.refused:
+        return f"{len(scan.refused)} refused of {total} found"
+    return f"none refused, {total} found" if total else "none found"
+
+
+def _rows(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
+    return [
+        (
+            _linked(f),
+            escape(f.package),
+            escape(f.installed),
+            escape(f.fixed) or "—",
+            escape(f.severity.lower()),
+        )
+        for f in findings[:MAX_ROWS]
+    ]
+
+
+def _linked(finding: Finding) -> str:
+    safe = finding.url.startswith("https://") and not set(finding.url) & set(' <>()[]|"\\`')
+    return f"[{escape(finding.id)}]({finding.url})" if safe else escape(finding.id)
+
+
+def _layers(record: Record) -> Iterator[str]:
+    layers = record.layers
+    total = sum(layer.size for layer in layers)
+    moved = f", {human_size(record.bytes_uploaded)} uploaded" if record.releases else ""
+    yield from ("", f"### What moved: {human_size(total)} in {len(layers)} layers{moved}", "")
+    words = {None: "built", True: "reused", False: "**moved**"}
+    rows = [
+        (
+            escape(layer.kind),
+            escape(layer.title) or code(layer.digest.hex[:12]),
+            human_size(layer.size),
+            words[layer.reused],
+        )
+        for layer in layers[:MAX_ROWS]
+    ]
+    yield from _table(("layer", "what", "size", ""), rows, align="---|---|--:|---")
+    yield from _more(len(layers))
+
+
+def _times(stages: Sequence[StageTime]) -> Iterator[str]:
+    """A Gantt chart in Mermaid, which GitHub renders (docs: "Creating diagrams")."""
+    if not stages:
+        return
+    total = sum(stage.seconds for stage in stages)
+    yield from ("", f"### Time: {human_seconds(total)}", "", "```mermaid", "gantt", "    dateFormat x")
+    yield from ("    axisFormat %M:%S", "    section stages")
+    start = 0
+    for stage in stages:
+        end = start + max(1, round(stage.seconds * 1000))
+        yield f"    {stage.stage} {human_seconds(stage.seconds)} :{start}, {end}"
+        start = end
+    yield "```"
+
+
+def _notices(notices: Sequence[str]) -> Iterator[str]:
+    for notice in notices:
+        yield from ("", f"> ℹ️ {escape(notice)}")  # noqa: RUF001 - the sign people know
+
+
+def _more(count: int) -> Iterator[str]:
+    if count > MAX_ROWS:
+        yield from ("", f"… and {count - MAX_ROWS} more in `result.json`")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, align: str = "") -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{align or '|'.join(['---'] * len(head))}|"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"

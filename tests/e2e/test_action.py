@@ -1,0 +1,188 @@
+"""`uses: org/ml-containerize@v1` in a workflow that a real runner runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = Path(sys.executable).parent
+
+WORKFLOW = """
+name: ship
+on: push
+permissions:
+  contents: read
+jobs:
+  ship:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
+        with:
+          persist-credentials: false
+      - id: image
+        uses: org/ml-containerize@v1
+        with:
+          path: .
+          images: {image}
+          push: "true"
+          tags: candidate
+          base-image: {base}
+          engine: embedded
+          trivy-path: {trivy}
+          skip-db-update: "true"
+          python-path: {python}
+{extra}
+      - name: tell
+        if: always()
+        shell: bash
+        env:
+          OUTPUTS: ${{{{ toJSON(steps.image.outputs) }}}}
+          OUTCOME: ${{{{ steps.image.outcome }}}}
+        run: |
+          printf '%s' "$OUTPUTS" > "{report}/outputs.json"
+          printf '%s' "$OUTCOME" > "{report}/outcome"
+          git status --porcelain > "{report}/status"
+          printf '%s' "$PATH" > "{report}/path"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a workflow run left behind."""
+
+    outputs: dict[str, str]
+    outcome: str
+    status: str
+    path: str
+    log: str
+
+
+def released_action(folder: Path) -> Path:
+    """The checkout as a release would hold it: tracked and new files, nothing built."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture
+def workflow(
+    tmp_path: Path, digits: Path, registry: str, base_layout: Path, trivy_database: Path
+) -> Callable[..., Ran]:
+    """Run the workflow above in the digits project, with a change to it and more inputs."""
+    action = released_action(tmp_path / "action")
+    report = tmp_path / "report"
+    report.mkdir()
+
+    def run(change: Callable[[Path], None] = lambda _: None, **inputs: str) -> Ran:
+        change(digits)
+        extra = "\n".join(f"          {key.replace('_', '-')}: {json.dumps(v)}" for key, v in inputs.items())
+        text = WORKFLOW.format(
+            image=f"{registry}/digits",
+            base=base_layout,
+            trivy=SCRIPTS / "trivy",
+            python=sys.executable,
+            report=report,
+            extra=extra,
+        )
+        path = digits / ".github" / "workflows" / "ship.yml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        git(digits, "add", "-A")
+        git(digits, "commit", "-q", "-m", "Ship it")
+        done = act(digits, action, tmp_path, trivy_database)
+        return Ran(
+            outputs=json.loads((report / "outputs.json").read_text()),
+            outcome=(report / "outcome").read_text(),
+            status=(report / "status").read_text(),
+            path=(report / "path").read_text(),
+            log=done.stdout + done.stderr,
+        )
+
+    return run
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def act(project: Path, action: Path, home: Path, cache: Path) -> subprocess.CompletedProcess[str]:
+    environ = {
+        **os.environ,
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "ML_CONTAINERIZE_CACHE_DIR": str(cache),
+        "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}",
+    }
+    argv = [
+        str(SCRIPTS / "act"),
+        "push",
+        "-P",
+        "ubuntu-latest=-self-hosted",
+        "--local-repository",
+        f"org/ml-containerize@v1={action}",
+        "--env",
+        f"ML_CONTAINERIZE_CACHE_DIR={cache}",
+    ]
+    return subprocess.run(
+        argv, cwd=project, env=environ, capture_output=True, text=True, timeout=900, check=False
+    )
+
+
+def declared(part: str) -> set[str]:
+    return set(yaml.safe_load((ROOT / "action.yml").read_text())[part])
+
+
+def test_the_released_action_ships_a_model_and_sets_every_output(workflow: Callable[..., Ran]) -> None:
+    ran = workflow()
+    assert ran.outcome == "success", ran.log
+    assert set(ran.outputs) == declared("outputs")
+    assert [name for name, value in ran.outputs.items() if not value] == []
+    assert ran.outputs["result"] == "released"
+    assert ran.outputs["image"].endswith(ran.outputs["digest"])
+    record = json.loads(ran.outputs["json"])
+    assert record["tested_digest"] == record["pushed_digest"] == ran.outputs["digest"]
+    names = ran.outputs["tag-names"].splitlines()
+    assert "candidate" in names
+    assert f"sha-{ran.outputs['git-sha'][:12]}-model-{ran.outputs['model-hash'][:12]}" in names
+
+
+def test_the_callers_workspace_and_path_stay_as_they_were(workflow: Callable[..., Ran]) -> None:
+    ran = workflow(push="false")
+    assert ran.outcome == "success", ran.log
+    assert ran.status == ""
+    assert "ml-containerize" not in ran.path.replace(str(SCRIPTS), "")
+
+
+def test_a_wrong_answer_fails_the_step_and_leaves_no_tag(workflow: Callable[..., Ran], registry: str) -> None:
+    import requests
+
+    def spoil(project: Path) -> None:
+        case = next((project / "smoke").glob("*.json"))
+        value = json.loads(case.read_text())
+        value["expect"]["predictions"][0][0] += 1
+        case.write_text(json.dumps(value))
+
+    ran = workflow(spoil, images=f"{registry}/refused")
+    assert ran.outcome == "failure"
+    assert ran.outputs["result"] == "refused"
+    assert ran.outputs["smoke-result"] == "failed"
+    assert ran.outputs["tags"] == ""
+    assert requests.get(f"http://{registry}/v2/refused/tags/list", timeout=10).status_code == 404
