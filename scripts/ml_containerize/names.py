@@ -13,7 +13,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _PATH_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_PATH_PART}(?:/{_PATH_PART})*")
 _REGISTRY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
-_LOOPBACK = re.compile(r"localhost|\[::1\]|127(?:\.[0-9]{1,3}){3}")
+_LOOPBACK = re.compile(r"localhost|::1|\[::1\]|127(?:\.[0-9]{1,3}){3}")
 _GIT_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?")
 
@@ -50,6 +50,11 @@ class Digest:
         return f"sha256:{self.hex}"
 
 
+def is_loopback(host: str) -> bool:
+    """True for names and addresses of this machine's loopback; `127.example.org` is none."""
+    return bool(_LOOPBACK.fullmatch(host))
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Repository:
     """A repository in a registry, such as `ghcr.io/org/digits`."""
@@ -72,7 +77,7 @@ class Repository:
     @property
     def is_loopback(self) -> bool:
         host = self.registry.rsplit(":", 1)[0] if not self.registry.endswith("]") else self.registry
-        return bool(_LOOPBACK.fullmatch(host))
+        return is_loopback(host)
 
     def tag(self, tag: str) -> TagReference:
         return TagReference(self, tag)
