@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from ml_containerize.names import Platform, Repository
+from ml_containerize.plan.options import BY_NAME, DEFAULT_BASE
+from ml_containerize.plan.problems import Problem, WrongSettings
+from ml_containerize.plan.reading import Reading, Values
+from ml_containerize.plan.secret import Secret
+
+__all__ = ["DEFAULT_BASE", "Budgets", "Secret", "Settings", "load_settings"]
 
 Latest = Literal["auto"] | bool
 Engine = Literal["auto", "docker", "embedded"]
 Existing = Literal["refuse", "keep"]
 
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A value that no log, report or traceback may show."""
-
-    value: str = field(default="", repr=False)
-
-    def __bool__(self) -> bool:
-        return bool(self.value)
-
-    def __str__(self) -> str:
-        return "***" if self.value else ""
+OUTPUT_NAME = ".ml-containerize"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +75,76 @@ class Settings:
     summary: bool
     output: Path
     cache: Path
+
+
+def load_settings(
+    project: Path,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    here: Path | None = None,
+) -> Settings:
+    """Read every source; a flag wins over a variable, over the config file, over the default.
+
+    `flags` maps option names to what was typed; None and '' mean that nothing was. Relative paths start at
+    `here` (default: the current folder), or at the project where the option is about something inside it.
+    Raises WrongSettings with every problem of every source.
+    """
+    folder = here or Path.cwd()
+    reading = Reading(Path(os.path.normpath(folder / project)), folder)
+    typed = reading.environment(environ) | reading.flags(flags)
+    config, written = reading.config(typed.get("config"))
+    values = reading.defaults() | written | typed
+    values |= {"path": reading.project, "config": config}
+    problems = [*reading.problems, *_contradictions(values)]
+    if problems:
+        raise WrongSettings(problems)
+    return _settings(values, folder)
+
+
+def _contradictions(values: Values) -> Iterator[Problem]:
+    """What every option by itself accepts but all together cannot mean."""
+    if not values["path"].is_dir():
+        yield Problem(f"{str(values['path'])!r} is not a folder", where="path")
+    if values["push"] and not values["images"]:
+        yield Problem("there is nowhere to push to; name an image in `images`", where="push")
+    if values["password"] and not values["username"]:
+        yield Problem("a password needs a `username`", where="username")
+    if values["username"] and not values["password"]:
+        yield Problem(f"a username needs a password, in {BY_NAME['password'].variable}", where="password")
+    if bool(values["trivy-version"]) != bool(values["trivy-sha256"]):
+        yield Problem("`trivy-version` and `trivy-sha256` need each other", where="trivy-sha256")
+    if not values["name"] and not default_name(values["path"]):
+        yield Problem("the folder's name has no a-z or 0-9 to make a name of; set `name`", where="name")
+
+
+def default_name(project: Path) -> str:
+    """The folder's name in the alphabet of image names: `My Model` becomes `my-model`."""
+    return re.sub(r"[^a-z0-9]+", "-", project.name.lower()).strip("-")
+
+
+def _settings(values: Values, here: Path) -> Settings:
+    """Every option gives the field of its own name, but for those that are found out here."""
+    named = {name.replace("-", "_"): value for name, value in values.items() if name != "python-path"}
+    budgets = {budget.name: named.pop(budget.name) for budget in fields(Budgets)}
+    project: Path = named.pop("path")
+    named["name"] = named["name"] or default_name(project)
+    named["base_image"] = str(named["base_image"])
+    named["output"] = named["output"] or _root(project, here) / OUTPUT_NAME
+    return Settings(
+        project=project,
+        platform=named.pop("platforms"),
+        budgets=Budgets(**budgets),
+        cache=named.pop("cache_dir") or _user_cache(),
+        **named,
+    )
+
+
+def _root(project: Path, here: Path) -> Path:
+    """The git repository that holds the project, otherwise the current folder."""
+    return next((folder for folder in (project, *project.parents) if (folder / ".git").exists()), here)
+
+
+def _user_cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("ml-containerize", appauthor=False)

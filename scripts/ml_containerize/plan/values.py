@@ -1,0 +1,82 @@
+"""How an option's text becomes a value of the field: names, platforms, durations, labels."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ml_containerize.names import Platform, Repository, is_tag, parse_reference
+from ml_containerize.plan.kinds import Kind, Parsed
+from ml_containerize.plan.problems import Problem, Wrong
+from ml_containerize.results import Json
+
+OWN_LABELS = (
+    "io.ml-containerize.",
+    "org.opencontainers.image.base.",
+    "org.opencontainers.image.created",
+    "org.opencontainers.image.revision",
+)
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def repository(text: str) -> Repository:
+    """An image's name, lower-cased as docker/metadata-action does: GitHub's owners may have capitals."""
+    host, slash, path = text.partition("/")
+    if "@" in text or ":" in path:
+        raise ValueError(text)
+    return Repository.parse(f"{host}{slash}{path.lower()}" if slash else text.lower())
+
+
+def platform(text: str) -> Platform:
+    """A Linux platform; there is no other kind of container that serves here."""
+    parsed = Platform.parse(text)
+    if parsed.os != "linux":
+        raise ValueError(text)
+    return parsed
+
+
+def tag(text: str) -> str:
+    if not is_tag(text):
+        raise ValueError(text)
+    return text
+
+
+def seconds(text: str) -> float:
+    """`90`, `90s`, `1.5m` or `1h`, in seconds."""
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)([smh]?)", text)
+    value = float(match[1]) * _UNITS.get(match[2], 1.0) if match else 0.0
+    if not value:
+        raise ValueError(text)
+    return value
+
+
+def label_key(key: str) -> None:
+    """Raises Wrong for a key that is none, or that states a fact which only the plan knows."""
+    if key.startswith(OWN_LABELS):
+        raise Wrong(Problem(f"the label {key!r} is taken from the plan and cannot be set"))
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?", key):
+        raise Wrong(Problem(f"{key!r} is not a label's key (letters, digits, '.', '_', '-', '/')"))
+
+
+class BaseImage(Kind):
+    """A registry reference, or the path of a layout folder, which starts with `.`, `/` or `~`."""
+
+    def text(self, text: str) -> str | Path:
+        if text.startswith((".", "/", "~")):
+            return Path(text)
+        expected = "an image such as python:3.12-slim, or a layout folder such as ./base"
+        return str(Parsed(expected, lambda name: parse_reference(name) and name).text(text))
+
+
+class Seconds(Kind):
+    """A duration: a number of seconds, or a text with a unit."""
+
+    def text(self, text: str) -> object:
+        return Parsed("a duration in seconds such as 90 or 2m", seconds).text(text)
+
+    def yaml(self, value: object) -> object:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return self.text(f"{value:g}") if number else Kind.yaml(self, value)
+
+    def schema(self) -> Json:
+        return {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]}
