@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ml_containerize.errors import ContainerizeError
-from ml_containerize.plan.settings import Settings
-from ml_containerize.plan.sources import load_settings
+from ml_containerize.plan.settings import Settings, load_settings
 from ml_containerize.tools import Tools
 from ml_containerize.trail import Trail
 
@@ -96,7 +95,7 @@ def lock(arguments: argparse.Namespace, tools: Tools) -> int:
     """Lock the project's requirements with hashes."""
     from ml_containerize.plan.lock import lock as lock_requirements
 
-    _print(str(lock_requirements(_project(arguments), run=tools.run, upgrade=arguments.upgrade)))
+    _print(str(lock_requirements(_project(arguments, tools), run=tools.run, upgrade=arguments.upgrade)))
     return 0
 
 
@@ -152,11 +151,12 @@ def _report(trail: Trail, tools: Tools, folder: Path, summary: bool) -> None:
 def _settings(arguments: argparse.Namespace, tools: Tools) -> Settings:
     from ml_containerize.cli import flags
 
-    return load_settings(_project(arguments), flags(arguments), tools.environ)
+    return load_settings(_project(arguments, tools), flags(arguments), tools.environ)
 
 
-def _project(arguments: argparse.Namespace) -> Path:
-    return Path(getattr(arguments, "path", None) or ".").absolute()
+def _project(arguments: argparse.Namespace, tools: Tools) -> Path:
+    named = getattr(arguments, "path", None) or tools.environ.get("ML_CONTAINERIZE_PATH") or "."
+    return Path(named).absolute()
 
 
 def _dumped(value: object) -> str:

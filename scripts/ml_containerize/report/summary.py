@@ -18,6 +18,7 @@ _VERDICTS = {
     Result.FAILED: ("❌", "failed"),
 }
 _SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN")
+_ENTITIES = {ord(char): f"&#{ord(char)};" for char in "&\\`*_[]<>|#@~"}
 
 
 def render_summary(record: Record) -> str:
@@ -31,10 +32,7 @@ def render_summary(record: Record) -> str:
 
 def escape(text: str) -> str:
     """Text from outside as plain Markdown table text: no HTML, links, code, mentions or new cells."""
-    one_line = printable(" ".join(text.split()))
-    for char in "\\`*_[]<>|#@~":
-        one_line = one_line.replace(char, f"&#{ord(char)};")
-    return one_line
+    return printable(" ".join(text.split())).translate(_ENTITIES)
 
 
 def code(text: str) -> str:
