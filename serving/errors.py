@@ -1,0 +1,35 @@
+"""What can go wrong, each with the sentence that its reader needs."""
+
+from __future__ import annotations
+
+
+class SettingWrong(Exception):
+    """An environment variable has a value that cannot be used."""
+
+
+class ModelUnusable(Exception):
+    """The model at MODEL_PATH cannot be found, loaded or described; the server ends."""
+
+
+class Refused(Exception):
+    """A request without a prediction: `reason` for people, `field` where the fault lies, HTTP `status`."""
+
+    status = 400
+
+    def __init__(self, reason: str, field: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.field = field
+
+    def as_json(self) -> dict[str, str]:
+        return {"error": self.reason, "field": self.field} if self.field else {"error": self.reason}
+
+
+class BadRequest(Refused):
+    """The body is not a batch that the model takes (RFC 9110, 400)."""
+
+
+class NotRepresentable(Refused):
+    """The model answered with what JSON cannot carry, NaN or an infinity (RFC 9110, 422)."""
+
+    status = 422

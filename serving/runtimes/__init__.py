@@ -1,0 +1,98 @@
+"""Model formats, one module each behind one small interface: `load(path)` gives a Model.
+
+A format's own packages are imported only when a model of that format is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from serving.errors import ModelUnusable
+from serving.signature import Signature
+from serving.tensors import Tensor
+
+
+class Model(Protocol):
+    """A loaded model; `predict` may be called from several threads at once."""
+
+    @property
+    def signature(self) -> Signature: ...
+
+    @property
+    def device(self) -> str:
+        """What computes: "cpu", or the GPU's name."""
+        ...
+
+    def predict(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One array per output name for one array per input name; the first dimension counts rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a format is recognised in a folder, and the module that loads it."""
+
+    name: str
+    module: str
+    candidates: Callable[[Path], list[Path]]
+
+
+def _files(*suffixes: str) -> Callable[[Path], list[Path]]:
+    def candidates(path: Path) -> list[Path]:
+        files = [path] if path.is_file() else sorted(path.iterdir())
+        return [file for file in files if file.suffix in suffixes]
+
+    return candidates
+
+
+def _saved_model(path: Path) -> list[Path]:
+    return [path] if (path / "saved_model.pb").is_file() else []
+
+
+FORMATS = (
+    Format("keras", "serving.runtimes.keras_file", _files(".keras")),
+    Format("h5", "serving.runtimes.keras_file", _files(".h5", ".hdf5")),
+    Format("saved_model", "serving.runtimes.saved_model", _saved_model),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A model on disk: its format and the file or folder to load."""
+
+    format: Format
+    path: Path
+
+
+def find(path: Path, wanted: str = "") -> Found:
+    """The one model at `path`, of the `wanted` format where one is named; raises ModelUnusable."""
+    if not path.exists():
+        raise ModelUnusable(f"no model at {path}")
+    known = {each.name: each for each in FORMATS}
+    if wanted and wanted not in known:
+        raise ModelUnusable(f"unknown model format {wanted!r}, known are {', '.join(known)}")
+    formats = [known[wanted]] if wanted else FORMATS
+    found = [Found(each, candidate) for each in formats for candidate in each.candidates(path)]
+    if len(found) != 1:
+        what = "several models" if found else "no model of a known format"
+        names = ", ".join(each.path.name for each in found) or ", ".join(known)
+        raise ModelUnusable(f"{what} in {path} ({names})")
+    return found[0]
+
+
+def load(found: Found) -> Model:
+    """Load with the format's own module; raises ModelUnusable in one line whatever the framework raised."""
+    try:
+        model: Model = import_module(found.format.module).load(found.path)
+    except ModelUnusable:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ModelUnusable(
+            f"{found.path.name} cannot be loaded as {found.format.name}: {reason[:500]}"
+        ) from error
+    return model

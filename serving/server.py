@@ -1,0 +1,96 @@
+"""gunicorn around the application: one worker process, the model loaded in it by a thread.
+
+TensorFlow must not exist before the fork, and the probes must answer while it loads: so the worker accepts
+requests at once and becomes ready later.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import threading
+import time
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from serving.app import create_app
+from serving.errors import ModelUnusable
+from serving.logs import JsonLogger, log_to_stderr
+from serving.predict import warm_up
+from serving.runtimes import Model, find, load
+from serving.settings import Settings
+
+log = logging.getLogger("serving")
+
+BOOT_ERROR = 3  # a worker that ends with it ends the server, too, with the same status (gunicorn's arbiter)
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - writable where the root file system is not
+
+
+def load_ready(settings: Settings) -> Model:
+    """Find, load and warm up the model, and say how long it took; raises ModelUnusable."""
+    start = time.monotonic()
+    found = find(settings.model_path, settings.model_format)
+    model = load(found)
+    warm = warm_up(model)
+    fields = {
+        "format": found.format.name,
+        "device": model.device,
+        "seconds": round(time.monotonic() - start, 3),
+        "warm": warm,
+    }
+    log.info("%s is ready", found.path.name, extra={"fields": fields})
+    return model
+
+
+class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped
+    """gunicorn's application: settings in, the Flask app out, in the worker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._model: Model | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self._settings
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        for name, value in {
+            "bind": f"{host}:{settings.port}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": settings.threads,
+            "timeout": 0,  # importing TensorFlow may hold the interpreter for long; /healthz is the watchdog
+            "graceful_timeout": settings.graceful_timeout,
+            "keepalive": 75,  # longer than a load balancer's idle time, so that it is the one to close
+            "worker_tmp_dir": SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else tempfile.gettempdir(),
+            "control_socket_disable": True,
+            "accesslog": "-",
+            "logger_class": JsonLogger,
+            "post_worker_init": self._start_loading,
+        }.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        settings = self._settings
+        return create_app(
+            lambda: self._model,
+            about=settings.about,
+            max_body=settings.max_body,
+            max_rows=settings.max_rows,
+        )
+
+    def _start_loading(self, _worker: Any) -> None:
+        log_to_stderr()
+        threading.Thread(target=self._load_model, name="load-model", daemon=True).start()
+
+    def _load_model(self) -> None:
+        try:
+            self._model = load_ready(self._settings)
+        except ModelUnusable as error:
+            log.critical("%s", error)
+            os._exit(BOOT_ERROR)
+        except BaseException:
+            log.critical("the model failed its first call", exc_info=True)
+            os._exit(BOOT_ERROR)
