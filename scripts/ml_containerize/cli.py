@@ -14,9 +14,8 @@ from typing import Any, NoReturn
 from ml_containerize import __version__
 from ml_containerize.console import Console
 from ml_containerize.errors import ContainerizeError
-from ml_containerize.plan.kinds import Boolean
-from ml_containerize.plan.many import Items, Pairs
-from ml_containerize.plan.options import OPTIONS, Option
+from ml_containerize.plan.options import OPTIONS
+from ml_containerize.plan.views import add_flags
 from ml_containerize.tools import Tools
 
 Command = Callable[[argparse.Namespace, Tools], int]
@@ -85,7 +84,7 @@ def _pipeline_commands(commands: Any) -> None:
         command = _add(commands, name, function, about)
         command.add_argument("path", nargs="?", metavar="PATH", help="the model project (default: .)")
         command.add_argument("--json", action="store_true", help="print the record as JSON on stdout")
-        _options(command)
+        add_flags(command)
 
 
 def _helper_commands(commands: Any) -> None:
@@ -94,9 +93,7 @@ def _helper_commands(commands: Any) -> None:
     serve = _add(commands, "serve", perform.serve, "run an image for a person until Ctrl-C")
     serve.add_argument("image", metavar="IMAGE", help="a registry reference or a layout folder")
     serve.add_argument("--port", type=int, default=0, help="loopback port (default: a free one)")
-    _options(
-        serve, only=("engine", "gpus", "startup-timeout", "platforms", "cache-dir", "registry", "username")
-    )
+    add_flags(serve, leave_out=_all_but("engine", "gpus", "startup-timeout", "platforms", "cache-dir"))
 
     record = _add(commands, "record", perform.record, "write smoke cases by asking the model itself")
     record.add_argument("path", metavar="PATH", help="the model project")
@@ -107,13 +104,17 @@ def _helper_commands(commands: Any) -> None:
         "--python", type=Path, default=Path(sys.executable), help="the Python that has the framework"
     )
     record.add_argument("--force", action="store_true", help="replace cases of the same name")
-    _options(record, only=("config", "model"))
+    add_flags(record, leave_out=_all_but("config", "model"))
 
     lock = _add(commands, "lock", perform.lock, "lock requirements.txt with hashes into requirements.lock")
     lock.add_argument("path", nargs="?", metavar="PATH", help="the model project (default: .)")
     lock.add_argument("--upgrade", action="store_true", help="take newer versions than the lock holds")
 
     _add(commands, "schema", perform.schema, "print the JSON Schema of ml-containerize.yaml")
+
+
+def _all_but(*names: str) -> set[str]:
+    return {option.name for option in OPTIONS} - set(names)
 
 
 def _add(commands: Any, name: str, perform: Command, about: str) -> argparse.ArgumentParser:
@@ -128,43 +129,3 @@ def _add(commands: Any, name: str, perform: Command, about: str) -> argparse.Arg
     command.add_argument("--quiet", action="store_true", help="print data and errors only")
     command.set_defaults(perform=perform)
     return command
-
-
-def _options(command: argparse.ArgumentParser, only: Sequence[str] = ()) -> None:
-    """One flag for each declared option; values stay text, the plan's settings read them."""
-    groups: dict[str, Any] = {}
-    for option in OPTIONS:
-        if option.as_flag and (not only or option.name in only):
-            group = groups.get(option.group) or command.add_argument_group(option.group)
-            groups[option.group] = group
-            _flag(group, option)
-
-
-def _flag(group: Any, option: Option) -> None:
-    about = option.help.replace("%", "%%") + (f" (default: {option.default})" if option.default else "")
-    destination = f"option_{option.name}"
-    if isinstance(option.kind, Boolean):
-        group.add_argument(
-            f"--{option.name}", dest=destination, action="store_const", const="true", help=about
-        )
-        group.add_argument(
-            f"--no-{option.name}",
-            dest=destination,
-            action="store_const",
-            const="false",
-            help=argparse.SUPPRESS,
-        )
-    elif isinstance(option.kind, Items | Pairs):
-        group.add_argument(f"--{option.name}", dest=destination, action="append", metavar="VALUE", help=about)
-    else:
-        group.add_argument(f"--{option.name}", dest=destination, metavar="VALUE", help=about)
-
-
-def flags(arguments: argparse.Namespace) -> dict[str, str]:
-    """The options that were given, as text; a repeated one is a list with a line each."""
-    given = {
-        name.removeprefix("option_"): value
-        for name, value in vars(arguments).items()
-        if name.startswith("option_") and value is not None
-    }
-    return {name: "\n".join(value) if isinstance(value, list) else value for name, value in given.items()}

@@ -101,9 +101,9 @@ def lock(arguments: argparse.Namespace, tools: Tools) -> int:
 
 def schema(_arguments: argparse.Namespace, _tools: Tools) -> int:
     """Print the config file's JSON Schema."""
-    from ml_containerize.plan.views import json_schema
+    from ml_containerize.plan.views import schema_text
 
-    _print(_dumped(json_schema()))
+    _print(schema_text())
     return 0
 
 
@@ -149,9 +149,9 @@ def _report(trail: Trail, tools: Tools, folder: Path, summary: bool) -> None:
 
 
 def _settings(arguments: argparse.Namespace, tools: Tools) -> Settings:
-    from ml_containerize.cli import flags
+    from ml_containerize.plan.views import flags_of
 
-    return load_settings(_project(arguments, tools), flags(arguments), tools.environ)
+    return load_settings(_project(arguments, tools), flags_of(arguments), tools.environ)
 
 
 def _project(arguments: argparse.Namespace, tools: Tools) -> Path:

@@ -39,6 +39,7 @@ jobs:
           push: "true"
           tags: candidate
           base-image: {base}
+          cache-dir: {cache}
           engine: embedded
           trivy-path: {trivy}
           skip-db-update: "true"
@@ -96,6 +97,7 @@ def workflow(
         text = WORKFLOW.format(
             image=f"{registry}/digits",
             base=base_layout,
+            cache=trivy_database,
             trivy=SCRIPTS / "trivy",
             python=sys.executable,
             report=report,
@@ -106,7 +108,7 @@ def workflow(
         path.write_text(text)
         git(digits, "add", "-A")
         git(digits, "commit", "-q", "-m", "Ship it")
-        done = act(digits, action, tmp_path, trivy_database)
+        done = act(digits, action, tmp_path)
         return Ran(
             outputs=json.loads((report / "outputs.json").read_text()),
             outcome=(report / "outcome").read_text(),
@@ -123,12 +125,11 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def act(project: Path, action: Path, home: Path, cache: Path) -> subprocess.CompletedProcess[str]:
+def act(project: Path, action: Path, home: Path) -> subprocess.CompletedProcess[str]:
     environ = {
         **os.environ,
         "HOME": str(home),
         "XDG_CACHE_HOME": str(home / "cache"),
-        "ML_CONTAINERIZE_CACHE_DIR": str(cache),
         "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}",
     }
     argv = [
@@ -138,8 +139,6 @@ def act(project: Path, action: Path, home: Path, cache: Path) -> subprocess.Comp
         "ubuntu-latest=-self-hosted",
         "--local-repository",
         f"org/ml-containerize@v1={action}",
-        "--env",
-        f"ML_CONTAINERIZE_CACHE_DIR={cache}",
     ]
     return subprocess.run(
         argv, cwd=project, env=environ, capture_output=True, text=True, timeout=900, check=False

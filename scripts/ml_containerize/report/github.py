@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ml_containerize.names import TagReference
 from ml_containerize.plan.decide import Plan
-from ml_containerize.report.record import FILE_NAME, Record
+from ml_containerize.report.record import Record
 from ml_containerize.report.summary import render_summary
 from ml_containerize.results import Outcome
 
@@ -39,7 +39,6 @@ def outputs(record: Record, folder: Path) -> dict[str, str]:
         else "",
         "vulnerabilities": json.dumps(dict(record.scan.counts), sort_keys=True) if record.scan else "",
         "result": record.result,
-        "result-file": str(folder / FILE_NAME),
     }
 
 

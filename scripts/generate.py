@@ -1,0 +1,52 @@
+"""`make generate`: write the views of the declared options: action.yml, the README's tables, the schema."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+from ml_containerize.plan.views import (
+    SCHEMA_PATH,
+    action_environment,
+    action_inputs,
+    readme_table,
+    schema_text,
+)
+
+ROOT = Path(__file__).parents[1]
+
+
+def generated() -> dict[Path, str]:
+    """Every generated file's whole content, by path below the project."""
+    action, readme = (ROOT / "action.yml").read_text(), (ROOT / "README.md").read_text()
+    inputs = yaml.safe_dump({"inputs": action_inputs()}, sort_keys=False, width=10_000)
+    environment = "".join(f"        {name}: {value}\n" for name, value in action_environment().items())
+    return {
+        Path("action.yml"): _between(_between(action, "inputs", inputs), "env", environment),
+        Path("README.md"): _between(readme, "inputs", f"\n{readme_table()}\n\n"),
+        Path(SCHEMA_PATH): schema_text(),
+    }
+
+
+def _between(text: str, name: str, content: str) -> str:
+    """Replace what stands between the marks `generated: NAME` and `end: NAME`."""
+    marks = re.compile(
+        rf"(^[^\n]*generated: {name}\b[^\n]*\n).*?(^[^\n]*end: {name}\b)", re.DOTALL | re.MULTILINE
+    )
+    if not marks.search(text):
+        raise SystemExit(f"the marks for {name!r} are missing")
+    return marks.sub(lambda found: found[1] + content + found[2], text)
+
+
+def main() -> int:
+    for path, content in generated().items():
+        (ROOT / path).parent.mkdir(exist_ok=True)
+        (ROOT / path).write_text(content)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
