@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import disk_usage
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ml_containerize.console import Advance, human_size
 from ml_containerize.errors import BuildError
 from ml_containerize.names import Digest
 from ml_containerize.oci.descriptor import Descriptor
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 CHUNK = 1 << 20
 _WORTH_A_THREAD = 1 << 17
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class DiskFull(BuildError):
@@ -112,8 +116,8 @@ class BlobWriter:
         with self._room():
             self._file.close()
         made = Descriptor(media_type, self._hasher.digest, self.size, annotations or {})
-        if expect and (expect.digest, expect.size) != (made.digest, made.size):
-            raise CorruptBlob("What was received", expect, made.digest, made.size)
+        if expect:
+            _compare(expect, made.digest, made.size, "What was received")
         self._place(made.digest)
         return made
 
@@ -128,7 +132,7 @@ class BlobWriter:
         try:
             yield
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in DISK_FULL:
                 raise
             raise DiskFull(self._folder, max(self._expected - self.size, CHUNK)) from error
 
@@ -142,16 +146,38 @@ def copy(source: BinaryIO, use: Callable[[memoryview], object], advance: Advance
         advance(count)
 
 
-def verify(source: BinaryIO, wanted: Descriptor, where: object, advance: Advance) -> None:
-    """Read a stream to its end; raises CorruptBlob where it is not what the descriptor says."""
-    found, size = hashlib.sha256(), 0
+class VerifiedStream(io.RawIOBase):
+    """A stream that raises CorruptBlob at its end where it is not what the descriptor says."""
 
-    def use(chunk: memoryview) -> None:
-        nonlocal size
-        found.update(chunk)
-        size += len(chunk)
+    def __init__(self, stream: BinaryIO, wanted: Descriptor, where: object) -> None:
+        self._stream = stream
+        self._wanted = wanted
+        self._where = where
+        self._hash = hashlib.sha256()
+        self._size = 0
 
-    copy(source, use, advance)
-    digest = Digest(found.hexdigest())
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        count: int = self._stream.readinto(view)  # type: ignore[attr-defined]  # every binary stream has it
+        self._hash.update(view[:count])
+        self._size += count
+        if not count and len(view):
+            _compare(self._wanted, Digest(self._hash.hexdigest()), self._size, self._where)
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def _compare(wanted: Descriptor, digest: Digest, size: int, where: object) -> None:
     if (digest, size) != (wanted.digest, wanted.size):
         raise CorruptBlob(where, wanted, digest, size)
+
+
+def verify(source: BinaryIO, wanted: Descriptor, where: object, advance: Advance) -> None:
+    """Read a stream to its end; raises CorruptBlob where it is not what the descriptor says."""
+    copy(cast("BinaryIO", VerifiedStream(source, wanted, where)), lambda _: None, advance)
