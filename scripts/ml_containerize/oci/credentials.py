@@ -13,12 +13,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from ml_containerize.command import Completed, Run, run
 from ml_containerize.errors import EnvironmentMissing, UsageError
-from ml_containerize.names import DOCKER_HUB, Repository
+from ml_containerize.names import DOCKER_HUB
 
 _HUB_SERVER = "https://index.docker.io/v1/"
 _HUB_HOSTS = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
@@ -58,24 +58,6 @@ class Login:
         return base64.b64encode(f"{self.username}:{self.secret}".encode()).decode()
 
 
-class _Password(Protocol):
-    @property
-    def value(self) -> str: ...
-
-
-class LoginSettings(Protocol):
-    """What the settings say about logins; `registry` is "" where the first image's registry is meant."""
-
-    @property
-    def registry(self) -> str: ...
-    @property
-    def username(self) -> str: ...
-    @property
-    def password(self) -> _Password: ...
-    @property
-    def images(self) -> tuple[Repository, ...]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """Every login that can be found: `explicit` ones by registry, then Docker's own."""
@@ -86,9 +68,13 @@ class Credentials:
     run: Run = field(default=run, repr=False)
 
     @classmethod
-    def gather(cls, settings: LoginSettings, environ: Mapping[str, str], run: Run) -> Credentials:
-        """The settings' own login, and the place of Docker's; nothing is read yet."""
-        return cls(_explicit(settings), _docker_config(environ), environ, run)
+    def gather(
+        cls, registry: str, username: str, password: str, *, environ: Mapping[str, str], run: Run
+    ) -> Credentials:
+        """The login given for one registry, if it is whole, and the place of Docker's; nothing is read yet."""
+        name = DOCKER_HUB if registry in _HUB_HOSTS else registry
+        explicit = {name: Login(username, password)} if registry and username and password else {}
+        return cls(explicit, _docker_config(environ), environ, run)
 
     def login(self, registry: str) -> Login | None:
         """The login for a registry, None to stay anonymous.
@@ -111,14 +97,6 @@ class Credentials:
         except (OSError, TimeoutError) as error:
             raise CredentialHelperFailed(program, registry, f"does not run: {error}") from error
         return _answer(done, program, registry)
-
-
-def _explicit(settings: LoginSettings) -> dict[str, Login]:
-    if not (settings.username and settings.password.value):
-        return {}
-    registry = settings.registry or (settings.images[0].registry if settings.images else "")
-    name = DOCKER_HUB if registry in _HUB_HOSTS or registry == _HUB_SERVER else registry
-    return {name: Login(settings.username, settings.password.value)} if name else {}
 
 
 def _docker_config(environ: Mapping[str, str]) -> Path | None:

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ml_containerize.errors import UsageError
 from ml_containerize.names import is_loopback
+
+
+class CertificatesUnreadable(UsageError):
+    """The file of certificate authorities that the environment names is no such file."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path} cannot be used: {why}", "Correct REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,10 @@ def _proxy_login(username: str | None, password: str | None) -> dict[str, str]:
 def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
     """Trust what REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE name (a file or a folder), else the system's."""
     named = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE")
-    if named and Path(named).is_dir():
-        return ssl.create_default_context(capath=named)
-    return ssl.create_default_context(cafile=named or None)
+    is_folder = bool(named) and Path(named or "").is_dir()
+    try:
+        return ssl.create_default_context(
+            cafile=None if is_folder else named, capath=named if is_folder else None
+        )
+    except OSError as error:
+        raise CertificatesUnreadable(named or "the system's certificates", str(error)) from error
