@@ -1,7 +1,7 @@
 """Proving who we are: challenges, Basic logins and bearer tokens.
 
-Challenges are read as RFC 9110, section 11.6.1 says; tokens are asked for as the Distribution project's "Token
-Authentication Specification" and, for identity tokens, its "OAuth2 Token Authentication" say.
+Challenges are read as RFC 9110, section 11.6.1 says; tokens are asked for as the Distribution project's
+"Token Authentication Specification" and, for identity tokens, its "OAuth2 Token Authentication" say.
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ class Authenticator:
             self._challenge = challenge
             self._tokens = [token for token in self._tokens if used != f"Bearer {token.value}"]
             if challenge.scheme == "bearer":
-                header = self._bearer(challenge, scopes | parse_scopes(challenge.parameters.get("scope", "")))
+                header: str | None = self._bearer(
+                    challenge, scopes | parse_scopes(challenge.parameters.get("scope", ""))
+                )
             elif self.login:
                 header = self._basic()
             else:

@@ -71,7 +71,7 @@ class Credentials:
     def gather(
         cls, registry: str, username: str, password: str, *, environ: Mapping[str, str], run: Run
     ) -> Credentials:
-        """The login given for one registry, if it is whole, and the place of Docker's; nothing is read yet."""
+        """The login given for one registry, and the place of Docker's own logins; nothing is read yet."""
         name = DOCKER_HUB if registry in _HUB_HOSTS else registry
         explicit = {name: Login(username, password)} if registry and username and password else {}
         return cls(explicit, _docker_config(environ), environ, run)

@@ -22,7 +22,10 @@ _SKIP = 1 << 20  # bytes
 
 
 class BlobStream(io.RawIOBase):
-    """A blob's bytes, as many as its descriptor says, not verified; raises a ContainerizeError where they end early."""
+    """A blob's bytes, as many as its descriptor says, not verified.
+
+    Reading raises a ContainerizeError where the connection cannot be had again.
+    """
 
     def __init__(self, session: Session, repository: Repository, descriptor: Descriptor) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
 """A client for one repository of a registry (OCI distribution specification 1.1).
 
-Why no library: `oras` 0.2.43, the best kept one for Python, reads a whole blob into memory to upload it, does not
-resume an upload, does not mount blobs, retries HTTP 500 alone (neither 429 with its `Retry-After` nor 502 to 504),
-and neither checks a manifest's digest nor a blob's. A model of several GiB and a run that must end with the tested
-bytes, or with nothing, need all of these. What is built here: `transport` (connections), `authentication`
+Why no library: `oras` 0.2.43, the best kept one for Python, reads a whole blob into memory to upload it, does
+not resume an upload, does not mount blobs, retries HTTP 500 but neither 429 with its `Retry-After` nor 502 to
+504, and checks neither a manifest's digest nor a blob's. A model of several GiB, and a run that ends with the
+tested bytes or with nothing, need all of these. The parts: `transport` (connections), `authentication`
 (challenges, tokens), `session` (retries, redirects, errors), `uploads`, `downloads` and `journal` (resuming).
 """
 
@@ -203,7 +203,7 @@ class RegistryClient:
         return descriptor, body
 
     def _told(self, response: Response, wanted: str | Digest) -> Digest | None:
-        """The digest that a header tells (`Docker-Content-Digest`, optional), else the one that was asked for."""
+        """The digest that was asked for, or that `Docker-Content-Digest` tells (which is optional)."""
         text = response.header("Docker-Content-Digest")
         asked = wanted if isinstance(wanted, Digest) else None
         if asked and text and text != str(asked):

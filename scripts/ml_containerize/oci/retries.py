@@ -54,7 +54,7 @@ class Retries:
         self.sleep(wait)
 
     def _backoff(self, attempt: int) -> float:
-        longest = min(_FIRST_WAIT * 2 ** (attempt - 1), _LONGEST_WAIT)
+        longest: float = min(_FIRST_WAIT * 2 ** (attempt - 1), _LONGEST_WAIT)
         return longest * (0.5 + self.jitter() / 2)
 
 

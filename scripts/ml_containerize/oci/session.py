@@ -119,7 +119,7 @@ class Session:
         raise self.refusals.unexpected(request.purpose, f"more than {_MOST_REDIRECTS} redirects")
 
     def locate(self, response: Response) -> str:
-        """The URL that a `Location` header means; this registry's own keeps its scheme, whatever its proxy says."""
+        """The URL that a `Location` means; the registry's own keeps its scheme, whatever its proxy says."""
         url = urlsplit(urljoin(response.url, response.header("Location")))
         home = urlsplit(self.url(""))
         return urlunsplit(url._replace(scheme=home.scheme) if url.netloc == home.netloc else url)

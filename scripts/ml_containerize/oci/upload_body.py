@@ -22,7 +22,7 @@ class BlobUnreadable(PushError):
 
 
 class BlobBody:
-    """A blob from `offset` to its end: exactly as many bytes as its descriptor promises, or BlobUnreadable."""
+    """A blob from `offset` to its end: as many bytes as its descriptor promises, or BlobUnreadable."""
 
     def __init__(
         self, descriptor: Descriptor, open_: Callable[[], BinaryIO], offset: int, advance: Advance

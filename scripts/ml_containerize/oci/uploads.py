@@ -1,10 +1,10 @@
 """One blob on its way to a registry (OCI distribution specification, "Pushing blobs").
 
-Small blobs go in one `PUT`. Larger ones go in one streamed `PATCH`, as Docker, podman and crane send them, and a
-`PUT` that names the digest: only after it does the blob exist. When a connection breaks, or a run was killed, the
-registry is asked how much it has (`GET` on the upload's location) and the rest is sent. Not every registry can say:
-the Distribution project's (2.8 was tried) forgets an upload that broke off inside a request; then the blob is
-sent anew.
+Small blobs go in one `PUT`. Larger ones go in one streamed `PATCH`, as Docker, podman and crane send them,
+and a `PUT` that names the digest: only after it does the blob exist. When a connection breaks, or a run was
+killed, the registry is asked how much it has (`GET` on the upload's location) and the rest is sent. Not every
+registry can say: the Distribution project's (2.8 was tried) drops an upload that broke off inside a request;
+then the blob is sent anew.
 """
 
 from __future__ import annotations
