@@ -30,19 +30,19 @@ _PLAIN_TAGS = {f"{_TAG}{name}" for name in ("bool", "int", "float", "null", "str
 
 @dataclass(slots=True)
 class ConfigFile:
-    """What a config file says: plain values, and the line and column (from 1) of each."""
+    """What a config file says: plain values, and the line and column (from 1) of each and of each option."""
 
     name: str
     values: dict[str, object] = field(default_factory=dict)
-    positions: dict[Where, tuple[int, int]] = field(default_factory=dict)
+    positions: dict[Where, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def where(self, path: Where) -> str:
         """`ml-containerize.yaml:3:9`, of the nearest value on the way to `path` that has a position."""
         while path and path not in self.positions:
             path = path[:-1]
-        line, column = self.positions.get(path, (1, 1))
-        return f"{self.name}:{line}:{column}"
+        return self.positions[path]
 
 
 def read_config(path: Path, name: str) -> ConfigFile:
@@ -109,7 +109,7 @@ class _Reader:
         self.count += 1
         if self.count > NODE_LIMIT or len(path) > DEPTH_LIMIT:
             raise Wrong(Problem("aliases or nesting make more values than a config file can need"))
-        self.file.positions[path] = (node.start_mark.line + 1, node.start_mark.column + 1)
+        self.file.positions[path] = self._where(node)
         if isinstance(node, yaml.MappingNode):
             return self._members(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -129,6 +129,8 @@ class _Reader:
                 self._problem(f"duplicate key {key!r}, first on line {lines[key]}", key_node)
             else:
                 lines[key] = key_node.start_mark.line + 1
+                if not path:
+                    self.file.keys[key] = self._where(key_node)
                 members[key] = self._value(value_node, (*path, key))
         return members
 
@@ -141,8 +143,10 @@ class _Reader:
         return text if quoted or node.tag == f"{_TAG}str" else _plain(text)
 
     def _problem(self, message: str, node: yaml.Node) -> None:
-        where = f"{self.file.name}:{_position(node.start_mark)}"
-        self.file.problems.append(Problem(message, where=where))
+        self.file.problems.append(Problem(message, where=self._where(node)))
+
+    def _where(self, node: yaml.Node) -> str:
+        return f"{self.file.name}:{_position(node.start_mark)}"
 
 
 def _plain(text: str) -> object:

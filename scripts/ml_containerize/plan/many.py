@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from ml_containerize.plan.kinds import Kind
@@ -65,7 +64,7 @@ class Items(Kind):
 class Pairs(Kind):
     """Texts by key; `check` refuses a key by raising Wrong."""
 
-    unset: ClassVar[object] = MappingProxyType({})
+    unset: ClassVar[Mapping[str, str]] = {}
 
     check: Callable[[str], None]
 

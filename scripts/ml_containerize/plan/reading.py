@@ -27,11 +27,16 @@ class Reading:
     project: Path
     here: Path
     problems: list[Problem] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)  # options that were given a value which is wrong
 
     def flags(self, flags: Mapping[str, object]) -> Values:
         """What was typed: texts, booleans and lists, by option name; None and '' mean nothing."""
-        texts = ((name, _text(value)) for name, value in flags.items())
-        return self._texts((BY_NAME[name], text, f"--{name}") for name, text in texts if text)
+        texts = {name: text for name, value in flags.items() if (text := _text(value))}
+        if texts.pop("password", ""):
+            why = "any user of this machine can read a command line; set ML_CONTAINERIZE_PASSWORD instead"
+            self.failed.add("password")
+            self.problems.append(Problem(why, where="--password"))
+        return self._texts((BY_NAME[name], text, f"--{name}") for name, text in texts.items())
 
     def environment(self, environ: Mapping[str, str]) -> Values:
         """Variables that start with ML_CONTAINERIZE_; an empty one is unset, as GitHub gives it."""
@@ -73,6 +78,7 @@ class Reading:
             try:
                 values[option.name] = _anchored(option.kind.text(text), folder)
             except Wrong as error:
+                self.failed.add(option.name)
                 self.problems += [Problem(problem.message, where=where) for problem in error.problems]
         return values
 
@@ -81,11 +87,12 @@ class Reading:
         if option is None or not option.in_file:
             why = f"{key!r} cannot be set here{_instead(option)}" if option else f"unknown key {key!r}"
             advice = "" if option else nearest(key, _FILE_KEYS)
-            file.problems.append(Problem(why + advice, where=file.where((key,))))
+            file.problems.append(Problem(why + advice, where=file.keys[key]))
         elif value not in (None, ""):
             try:
                 values[key] = _anchored(option.kind.yaml(value), self.project)
             except Wrong as error:
+                self.failed.add(key)
                 under = [problem.under(key) for problem in error.problems]
                 file.problems += [problem.at(file.where(problem.path)) for problem in under]
 

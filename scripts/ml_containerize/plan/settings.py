@@ -95,26 +95,29 @@ def load_settings(
     config, written = reading.config(typed.get("config"))
     values = reading.defaults() | written | typed
     values |= {"path": reading.project, "config": config}
-    problems = [*reading.problems, *_contradictions(values)]
-    if problems:
-        raise WrongSettings(problems)
+    contradictions = [why for names, why in _contradictions(values) if not reading.failed.intersection(names)]
+    if reading.problems or contradictions:
+        raise WrongSettings([*reading.problems, *contradictions])
     return _settings(values, folder)
 
 
-def _contradictions(values: Values) -> Iterator[Problem]:
-    """What every option by itself accepts but all together cannot mean."""
+def _contradictions(values: Values) -> Iterator[tuple[tuple[str, ...], Problem]]:
+    """What every option by itself accepts but all together cannot mean, and which options that concerns."""
     if not values["path"].is_dir():
-        yield Problem(f"{str(values['path'])!r} is not a folder", where="path")
+        yield (), Problem(f"{str(values['path'])!r} is not a folder", where="path")
     if values["push"] and not values["images"]:
-        yield Problem("there is nowhere to push to; name an image in `images`", where="push")
+        yield ("images",), Problem("there is nowhere to push to; name an image in `images`", where="push")
     if values["password"] and not values["username"]:
-        yield Problem("a password needs a `username`", where="username")
-    if values["username"] and not values["password"]:
-        yield Problem(f"a username needs a password, in {BY_NAME['password'].variable}", where="password")
+        yield ("username",), Problem("a password needs a `username`", where="username")
+    if values["push"] and values["username"] and not values["password"]:
+        variable = BY_NAME["password"].variable
+        yield ("password",), Problem(f"a username needs a password; set {variable}", where="password")
     if bool(values["trivy-version"]) != bool(values["trivy-sha256"]):
-        yield Problem("`trivy-version` and `trivy-sha256` need each other", where="trivy-sha256")
+        names = ("trivy-version", "trivy-sha256")
+        yield names, Problem("`trivy-version` and `trivy-sha256` need each other", where="trivy-sha256")
     if not values["name"] and not default_name(values["path"]):
-        yield Problem("the folder's name has no a-z or 0-9 to make a name of; set `name`", where="name")
+        why = "the folder's name has no a-z or 0-9 to make a name of; set `name`"
+        yield ("name",), Problem(why, where="name")
 
 
 def default_name(project: Path) -> str:

@@ -22,6 +22,8 @@ def add_flags(parser: argparse.ArgumentParser, leave_out: Iterable[str] = ()) ->
         for option in options:
             if option.as_flag and option.name not in skipped:
                 _add_flag(group, option)
+    # accepted only to be refused without printing it, as argparse would
+    parser.add_argument("--password", help=argparse.SUPPRESS)
 
 
 def _add_flag(group: argparse._ArgumentGroup, option: Option) -> None:
