@@ -43,7 +43,7 @@ def create_app(
         ready = model()
         if ready is None:
             return _not_ready()
-        return _json(predict(ready, request.get_data(cache=False), max_rows))
+        return _json(predict(ready, _body(), max_rows))
 
     app.register_error_handler(Refused, _refused)
     app.register_error_handler(HTTPException, _http_error)
@@ -59,6 +59,16 @@ def _probes(app: Flask, model: ModelSource) -> None:
     @app.get("/readyz")
     def ready() -> Response:
         return _not_ready() if model() is None else _json({"status": "ready"})
+
+
+def _body() -> bytes:
+    """The request's body; raises RequestEntityTooLarge also where it came in chunks.
+
+    Werkzeug cuts a chunked body off at the limit in silence; only reading on says that there was more.
+    """
+    body: bytes = request.stream.read()
+    request.stream.read(1)
+    return body
 
 
 def _json(value: Any, status: int = 200) -> Response:

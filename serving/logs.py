@@ -38,7 +38,7 @@ def log_to_stderr() -> None:
 
 
 class JsonLogger(Logger):  # type: ignore[misc] # gunicorn is untyped
-    """gunicorn's logger with JSON lines; a probe that succeeds is not worth a line."""
+    """gunicorn's logger with JSON lines; probes, which come every second, are not logged."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -48,9 +48,9 @@ class JsonLogger(Logger):  # type: ignore[misc] # gunicorn is untyped
 
     def access(self, resp: Any, _req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         path = environ.get("PATH_INFO", "")
-        status = int(str(resp.status).split(maxsplit=1)[0])
-        if path in PROBES and status == 200:
+        if path in PROBES:
             return
+        status = int(str(resp.status).split(maxsplit=1)[0])
         method = environ.get("REQUEST_METHOD", "")
         fields = {
             "method": method,

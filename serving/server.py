@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -21,12 +22,11 @@ from serving.errors import ModelUnusable
 from serving.logs import JsonLogger, log_to_stderr
 from serving.predict import warm_up
 from serving.runtimes import Model, find, load
-from serving.settings import Settings
+from serving.settings import SHARED_MEMORY, Settings
 
 log = logging.getLogger("serving")
 
 BOOT_ERROR = 3  # a worker that ends with it ends the server, too, with the same status (gunicorn's arbiter)
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - writable where the root file system is not
 
 
 def load_ready(settings: Settings) -> Model:
@@ -69,6 +69,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped
             "accesslog": "-",
             "logger_class": JsonLogger,
             "post_worker_init": self._start_loading,
+            "worker_exit": _leave_at_once,
         }.items():
             self.cfg.set(name, value)
 
@@ -94,3 +95,11 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped
         except BaseException:
             log.critical("the model failed its first call", exc_info=True)
             os._exit(BOOT_ERROR)
+
+
+def _leave_at_once(_arbiter: Any, _worker: Any) -> None:
+    """End the worker without taking TensorFlow apart: that lasts a second, and the loading may be at it."""
+    error = sys.exc_info()[1]
+    if isinstance(error, SystemExit) and not error.code:
+        logging.shutdown()
+        os._exit(0)

@@ -11,6 +11,7 @@ from pathlib import Path
 from serving.errors import SettingWrong
 
 _MIB = 2**20
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - writable where the root file system is not
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -89,3 +90,5 @@ def prepare_frameworks(environ: MutableMapping[str, str], cpus: int) -> None:
         "TF_NUM_INTRAOP_THREADS": str(cpus),
     }.items():
         environ.setdefault(name, value)
+    if not os.access("/tmp", os.W_OK):  # noqa: S108
+        environ.setdefault("TMPDIR", SHARED_MEMORY)

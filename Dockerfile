@@ -1,0 +1,60 @@
+# The image as a plain recipe: what `ml-containerize build` makes without an engine, for whoever has one.
+#
+#   docker build --build-arg MODEL=examples/digits -t digits .
+#   docker run --rm -p 127.0.0.1:8080:8080 --read-only digits
+#
+# MODEL is a folder with one model (.keras, .h5, or a SavedModel folder), or the model itself; its
+# requirements.lock is installed where it has one. Where TLS needs another CA bundle or packages come from
+# another index, hand the files over as secrets, which leave no trace in the image:
+#
+#   docker build --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt --secret id=pip,src=pip.conf ...
+
+ARG BASE=python:3.12-slim-trixie@sha256:57cd7c3a7a273101a6485ba99423ee568157882804b1124b4dd04266317710de
+ARG MODEL=examples/digits
+
+# The locked packages, byte-compiled; pip itself stays behind.
+FROM ${BASE} AS packages
+ARG MODEL
+WORKDIR /build
+RUN python3 -m venv pip && python3 -m venv --without-pip /opt/venv
+COPY serving/requirements/tensorflow.lock ${MODEL}/requirements.loc[k] ./
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=ca,target=/run/secrets/ca \
+    --mount=type=secret,id=pip,target=/run/secrets/pip \
+    if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
+    if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; \
+    lock=tensorflow.lock; if [ -s requirements.lock ]; then lock=requirements.lock; fi; \
+    pip/bin/pip --python /opt/venv/bin/python install --require-hashes --only-binary :all: --requirement "$lock"
+
+# Exactly one model, without what lies around it in its project.
+FROM ${BASE} AS model
+ARG MODEL
+COPY ${MODEL} /project/
+RUN find /project -maxdepth 4 ! -path '*/.*' ! -name '*.weights.h5' -type f \
+        \( -name '*.keras' -o -name '*.h5' -o -name '*.hdf5' -o -name saved_model.pb \) > /found; \
+    if [ "$(wc -l < /found)" != 1 ]; then \
+        echo "MODEL=$MODEL must hold exactly one model, found: $(cat /found)" >&2; exit 1; \
+    fi; \
+    model=$(cat /found); mkdir -p /opt/ml/model; \
+    case "$model" in \
+        */saved_model.pb) cp -R "${model%/*}/." /opt/ml/model ;; \
+        *) cp "$model" /opt/ml/model ;; \
+    esac; \
+    chmod -R u=rwX,go=rX /opt/ml/model
+
+# Base, packages and the model server: everything but the model.
+FROM ${BASE} AS environment
+ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    MODEL_PATH=/opt/ml/model
+COPY --from=packages /opt/venv /opt/venv
+COPY --chown=65532:65532 serving /opt/serving/serving
+WORKDIR /opt/serving
+USER 65532:65532
+EXPOSE 8080/tcp
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/opt/venv/bin/python", "-m", "serving"]
+
+FROM environment
+COPY --from=model /opt/ml/model /opt/ml/model
