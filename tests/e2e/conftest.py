@@ -1,0 +1,67 @@
+"""The command as users start it, with caches of the tests' own and the bundled vulnerability database."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.command import Command
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds trivy's small database; what is built once serves every test after it."""
+    cache = tmp_path_factory.mktemp("cache")
+    shutil.copytree(ROOT / "examples" / "trivy-db" / "db", cache / "trivy" / "db")
+    return cache
+
+
+@pytest.fixture
+def command(tmp_path: Path, shared_cache: Path, base_layout: Path) -> Command:
+    return Command(tmp_path / "out", shared_cache, str(base_layout))
+
+
+@pytest.fixture
+def new_machine(tmp_path: Path, base_layout: Path) -> Command:
+    """The command where nothing was ever cached, but for the vulnerability database."""
+    cache = tmp_path / "new-machine"
+    shutil.copytree(ROOT / "examples" / "trivy-db" / "db", cache / "trivy" / "db")
+    return Command(tmp_path / "new-out", cache, str(base_layout))
+
+
+@pytest.fixture(scope="session")
+def skopeo() -> str:
+    found = subprocess.run([ROOT / "scripts" / "tools", "skopeo"], capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def vulnerable_lock() -> Callable[[Path], None]:
+    """Make a project's lock hold a package with an advisory that the bundled database knows."""
+
+    def change(project: Path) -> None:
+        lock = project / "requirements.lock"
+        lock.write_text(replace_locked(lock.read_text(), "gunicorn", VULNERABLE_GUNICORN))
+
+    return change
+
+
+def replace_locked(lock: str, name: str, entry: str) -> str:
+    """The lock with another entry for one package."""
+    changed, count = re.subn(rf"^{name}==.*?(?=^\S)", entry, lock, flags=re.DOTALL | re.MULTILINE)
+    assert count == 1
+    return changed
+
+
+# gunicorn 21.2.0 is known for CVE-2024-1135 (fixed in 22.0.0); it still runs this server
+VULNERABLE_GUNICORN = """\
+gunicorn==21.2.0 \\
+    --hash=sha256:3213aa5e8c24949e792bcacfc176fef362e7aac80b76c56f6b5122bf350722f0 \\
+    --hash=sha256:88ec8bff1d634f98e61b9f65bc4bf3cd918a90806c6f5c48bc5603849ec81033
+"""
