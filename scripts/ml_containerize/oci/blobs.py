@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from shutil import disk_usage
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 _WORTH_A_THREAD = 1 << 17
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class DiskFull(BuildError):
@@ -31,9 +31,20 @@ class DiskFull(BuildError):
     def __init__(self, folder: Path, needed: int) -> None:
         free = human_size(disk_usage(folder).free)
         super().__init__(
-            f"No space left in {folder}: {human_size(needed)} needed at once, {free} free",
+            f"No space left in {folder}: {human_size(needed)} are needed, {free} are free",
             "Free some space, or choose a folder on a larger disk.",
         )
+
+
+@contextmanager
+def room(folder: Path, needed: int) -> Iterator[None]:
+    """Raise DiskFull where writing about `needed` bytes into the folder fails for want of space."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DiskFull(folder, needed) from error
 
 
 class CorruptBlob(BuildError):
@@ -127,14 +138,8 @@ class BlobWriter:
         with self._room():
             self._file.close()
 
-    @contextmanager
-    def _room(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in DISK_FULL:
-                raise
-            raise DiskFull(self._folder, max(self._expected - self.size, CHUNK)) from error
+    def _room(self) -> AbstractContextManager[None]:
+        return room(self._folder, max(self._expected, self.size))
 
 
 def copy(source: BinaryIO, use: Callable[[memoryview], object], advance: Advance) -> None:

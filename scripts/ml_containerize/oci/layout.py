@@ -15,7 +15,7 @@ from ml_containerize.console import Advance
 from ml_containerize.errors import BuildError
 from ml_containerize.names import Digest, Platform
 from ml_containerize.oci import media
-from ml_containerize.oci.blobs import BlobWriter, CorruptBlob, MissingBlob, copy, verify
+from ml_containerize.oci.blobs import BlobWriter, CorruptBlob, MissingBlob, copy, room, verify
 from ml_containerize.oci.descriptor import Descriptor
 from ml_containerize.oci.document import canonical, parse_object
 from ml_containerize.oci.manifest import Index
@@ -34,6 +34,13 @@ class NotALayout(BuildError):
         )
 
 
+class NotWritable(BuildError):
+    """A layout cannot be made in a folder."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} cannot be written: {why}", "Choose another output folder.")
+
+
 class NoImage(BuildError):
     """A layout holds no image yet, or several without a platform to choose by."""
 
@@ -46,13 +53,19 @@ class Layout:
 
     @classmethod
     def create(cls, path: Path) -> Layout:
-        """Make the folder, or take up one that is there, clearing away what a killed run left unfinished."""
+        """Make the folder, or take up one that is there; raises NotWritable and DiskFull.
+
+        What a killed run left unfinished is cleared away.
+        """
         layout = cls(path)
-        layout._blobs.mkdir(parents=True, exist_ok=True)
-        layout._sweep()
-        if not (path / "index.json").exists():
-            layout._replace("index.json", Index(()).as_bytes())
-        layout._replace("oci-layout", canonical(_VERSION))
+        try:
+            layout._blobs.mkdir(parents=True, exist_ok=True)
+            layout._sweep()
+            if not (path / "index.json").exists():
+                layout._replace("index.json", Index(()).as_bytes())
+            layout._replace("oci-layout", canonical(_VERSION))
+        except OSError as error:
+            raise NotWritable(path, error.strerror or str(error)) from error
         return layout
 
     @classmethod
@@ -192,7 +205,7 @@ class Layout:
             blob.commit(descriptor.media_type, expect=descriptor)
 
     def _replace(self, name: str, content: bytes) -> None:
-        with self._unfinished() as partial:
+        with self._unfinished() as partial, room(self.path, len(content)):
             partial.write_bytes(content)
             partial.replace(self.path / name)
 

@@ -50,6 +50,16 @@ def header(path: str, kind: bytes, *, mode: int, size: int = 0, target: str = ""
     return _extended(b"".join(records)) + plain if records else plain
 
 
+def checked(path: str) -> str:
+    """The path itself where it can stand in a layer; raises BadEntryPath."""
+    parts = path.split("/")
+    if "" in parts or "." in parts or ".." in parts:
+        raise BadEntryPath(path, "it must be relative, without empty, '.' or '..' parts")
+    if any(part.startswith(".wh.") for part in parts):
+        raise BadEntryPath(path, "names that begin with '.wh.' mean deletions there")
+    return path
+
+
 def padding(size: int) -> bytes:
     """The zeros that fill up the last block of `size` bytes of content."""
     return bytes(-size % BLOCK)
@@ -71,7 +81,7 @@ def _split(name: bytes) -> tuple[bytes, bytes | None]:
         return b"", None
     if len(name) <= 100:
         return b"", name
-    cut = name.rfind(b"/", 0, 156)
+    cut = name.rfind(b"/", 0, min(156, len(name) - 1))
     rest = name[cut + 1 :]
     return (name[:cut], rest) if cut > 0 and 0 < len(rest) <= 100 else (b"", None)
 

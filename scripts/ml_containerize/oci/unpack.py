@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from ml_containerize.oci.archive import TarEntry, TarReader
-from ml_containerize.oci.blobs import DISK_FULL, DiskFull
+from ml_containerize.oci.blobs import room
 from ml_containerize.oci.decompress import CorruptLayer, open_layer
 from ml_containerize.oci.rooted import HostilePath, Root
 
@@ -64,10 +64,9 @@ def unpack(stream: BinaryIO, media_type: str, into: Path) -> Unpacked:
 def _blamed(entry: TarEntry, into: Path) -> Iterator[None]:
     """Say of a failed system call which entry it was for."""
     try:
-        yield
+        with room(into, entry.size):
+            yield
     except OSError as error:
-        if error.errno in DISK_FULL:
-            raise DiskFull(into, entry.size) from error
         if error.errno not in {errno.ENAMETOOLONG, errno.ENOENT, errno.EINVAL, errno.EPERM, errno.EILSEQ}:
             raise
         raise CorruptLayer(f"{entry.name!r} cannot be made: {error.strerror}") from error
