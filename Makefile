@@ -1,0 +1,60 @@
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit lint lock clean bench bench-build
+
+BIN := .venv/bin
+SCRIPTS = $(shell find .ci scripts -type f -exec awk 'FNR == 1 && /^\#!.*sh/ { print FILENAME }' {} +)
+WORKFLOWS = $(wildcard .github/workflows/*.yml)
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(BIN)/ml-containerize ## make .venv with the command in .venv/bin
+
+demo: setup ## turn a real Keras model into a tested, scanned, tagged image; needs no container engine
+	@$(BIN)/python scripts/demo.py
+
+test: $(BIN)/.dev ## run all tests; installs a container engine where none answers (ARGS="-k name")
+	@scripts/engine with $(BIN)/pytest $(ARGS)
+
+unit: $(BIN)/.dev ## run the tests that need no container engine, in seconds
+	@$(BIN)/pytest -m 'not e2e' $(ARGS)
+
+lint: $(BIN)/.dev ## check style, types, workflows, action, Dockerfile and shell scripts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/zizmor --offline --persona pedantic --quiet action.yml .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck $(SCRIPTS)
+
+bench: bench-build ## run every comparison
+
+bench-build: $(BIN)/.dev ## compare build and push with the classic Dockerfile: one JSON line a case
+	@$(BIN)/python -m benchmarks.build
+
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url
+
+lock: setup ## lock all requirements anew, with hashes
+	$(LOCK) pyproject.toml -o requirements/command.lock
+	$(LOCK) requirements/build.in -o requirements/build.lock
+	$(LOCK) requirements/trivy.in -o requirements/trivy.lock
+	$(LOCK) serving/requirements/tensorflow.in -o serving/requirements/tensorflow.lock
+	$(LOCK) pyproject.toml requirements/dev.in -o requirements/dev.lock \
+		-c requirements/command.lock -c requirements/trivy.lock -c serving/requirements/tensorflow.lock
+
+clean: ## stop an engine that was started here, and delete everything that was made
+	@scripts/engine stop
+	rm -rf .venv .cache .ml-containerize .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/ml-containerize: requirements/command.lock requirements/build.lock pyproject.toml
+	@scripts/setup
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/ml-containerize requirements/dev.lock
+	@scripts/setup dev
+	@touch $@
