@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from generate import generated
 
+from generate import generated
 from ml_containerize import cli
 from ml_containerize.plan.options import OPTIONS
 from ml_containerize.report.github import outputs

@@ -16,7 +16,6 @@ import docker
 import pytest
 from support.command import Command
 
-
 pytestmark = pytest.mark.e2e
 
 REFERENCE = re.compile(r"localhost:\d+/[a-z-]+@sha256:[0-9a-f]{64}\n")
