@@ -6,11 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml_containerize.plan.environment import Environment
+from ml_containerize.command import Run
+from ml_containerize.console import Console
+from ml_containerize.errors import PlanError
+from ml_containerize.plan.candidates import find_model
+from ml_containerize.plan.environment import Environment, ResolveBase, find_base, plan_environment
+from ml_containerize.plan.files import list_files
+from ml_containerize.plan.formats import detect_format
+from ml_containerize.plan.hashing import hash_model
+from ml_containerize.plan.labels import METRICS_NAME, created, labels, read_metrics
+from ml_containerize.plan.locked import requirement_files
 from ml_containerize.plan.model import Model
 from ml_containerize.plan.settings import Settings
-from ml_containerize.plan.source import Source
+from ml_containerize.plan.source import Source, read_source
+from ml_containerize.plan.tags import identity_tag, moving_tags
 from ml_containerize.results import Json
+
+
+class DirtyTree(PlanError):
+    """The image would be published under a commit that does not contain what is in it."""
+
+    def __init__(self, project: Path) -> None:
+        super().__init__(
+            f"{project} has changes that are not committed, so no commit tells what would be published",
+            "Commit them, or set `allow-dirty: true` to publish under a tag that ends in -dirty.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +48,59 @@ class Plan:
     labels: Mapping[str, str]
     cases: tuple[Path, ...]  # recorded smoke cases, sorted
     metrics: Json | None = None
+
+    @property
+    def version(self) -> str:
+        """The most telling name: the release's, branch's or pull request's, otherwise the identity."""
+        return self.tags[0] if self.tags else self.identity
+
+
+def decide(
+    settings: Settings,
+    *,
+    environ: Mapping[str, str],
+    run: Run,
+    resolve_base: ResolveBase,
+    console: Console,
+) -> Plan:
+    """Look at the project, decide everything, change nothing. Hashing comes last: it alone takes long."""
+    project = settings.project
+    root = find_model(settings.model, project, settings.output)
+    format_ = detect_format(root)
+    files = list_files(root, project)
+    metrics = read_metrics(project)
+    cases = tuple(sorted(path for path in project.glob(settings.smoke_cases) if path.is_file()))
+    source = read_source(
+        project, [root, *_inputs(settings), *cases], settings.output, run=run, environ=environ
+    )
+    if settings.push and source.dirty and not settings.allow_dirty:
+        raise DirtyTree(project)
+    tags = moving_tags(source, settings.tags, settings.tag_latest)
+    base = find_base(settings.base_image, settings.platform, resolve_base)
+    environment = plan_environment(project, settings.requirements, base, settings.platform)
+    with console.progress("hashing the model", sum(file.size for file in files)) as advance:
+        model = hash_model(root, format_, files, advance)
+    identity = identity_tag(source, model.hash)
+    return Plan(
+        settings=settings,
+        name=settings.name,
+        model=model,
+        environment=environment,
+        source=source,
+        identity=identity,
+        tags=tags,
+        created=created(source),
+        labels=labels(settings.name, identity, model, environment, source, metrics, settings.labels),
+        cases=cases,
+        metrics=metrics,
+    )
+
+
+def _inputs(settings: Settings) -> list[Path]:
+    """The files of the project, but for its model, that decide what the image is."""
+    named = [settings.config] if settings.config else []
+    return [
+        *named,
+        *requirement_files(settings.project, settings.requirements),
+        settings.project / METRICS_NAME,
+    ]

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml_containerize.names import Digest, EnvironmentKey, Platform
+from ml_containerize.names import Digest, DigestReference, EnvironmentKey, Platform, parse_reference
+from ml_containerize.plan.locked import locked_packages
+from ml_containerize.plan.requirements import Requirement
+from ml_containerize.plan.serving import serving_folder, serving_hash
 
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """One locked package: its canonical name, its exact version, its marker and its SHA-256 hashes."""
-
-    name: str
-    version: str
-    marker: str  # "" where it always applies
-    hashes: tuple[str, ...]  # sorted "sha256:<64 hex>"
-    extras: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        """The requirement as one normalised line of a hash-locked requirements file."""
-        extras = f"[{','.join(self.extras)}]" if self.extras else ""
-        marker = f" ; {self.marker}" if self.marker else ""
-        hashes = "".join(f" --hash={value}" for value in self.hashes)
-        return f"{self.name}{extras}=={self.version}{marker}{hashes}"
+BUILDER_VERSION = 1  # raise it where the same inputs come to give other environment layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +35,44 @@ class Environment:
     serving: Path  # the folder of the serving package
     platform: Platform
     key: EnvironmentKey
+
+
+ResolveBase = Callable[[str, Platform], BaseReference]
+
+
+def plan_environment(
+    project: Path, requirements: Path | None, base: BaseReference, platform: Platform
+) -> Environment:
+    """Raises what `locked_packages` raises, and ServingMissing."""
+    serving = serving_folder()
+    lock, locked = locked_packages(project, requirements, serving)
+    key = environment_key(base.digest, platform, locked, serving_hash(serving))
+    return Environment(lock, locked, base, serving, platform, key)
+
+
+def find_base(text: str, platform: Platform, resolve: ResolveBase) -> BaseReference:
+    """The base image's digest: written in a pinned reference, otherwise asked for."""
+    if text.startswith("/"):
+        return resolve(text, platform)
+    reference = parse_reference(text)
+    if isinstance(reference, DigestReference):
+        name = text.partition("@")[0]
+        tagged = ":" in name.rpartition("/")[2]
+        shown = parse_reference(name) if tagged else reference.repository
+        return BaseReference(str(shown), reference.digest, str(reference))
+    return resolve(text, platform)
+
+
+def environment_key(
+    base: Digest, platform: Platform, locked: Iterable[Requirement], serving: str
+) -> EnvironmentKey:
+    """SHA-256 over canonical JSON of all that environment layers are made from; comments do not count."""
+    parts = {
+        "builder": BUILDER_VERSION,
+        "base": str(base),
+        "platform": str(platform),
+        "lock": sorted(map(str, locked)),
+        "serving": serving,
+    }
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return EnvironmentKey(hashlib.sha256(text.encode()).hexdigest())

@@ -1,0 +1,153 @@
+"""Asking git about a repository."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ml_containerize.command import Completed, Run
+from ml_containerize.errors import EnvironmentMissing, PlanError
+from ml_containerize.names import GitSha
+
+TIME_LIMIT = 120.0  # seconds
+
+# A repository's own configuration must not start programs, and a look at it must not write its index.
+_OPTIONS = ("--no-optional-locks", "--literal-pathspecs", "-c", "core.fsmonitor=false")
+_HOOK_VARIABLES = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+_SCP = re.compile(r"(?:[\w.-]+@)?([\w.-]+):(?!//)(.+)")
+
+
+class GitMissing(EnvironmentMissing):
+    """The project is in a git repository, but there is no git to ask."""
+
+    def __init__(self, repository: Path) -> None:
+        super().__init__(
+            f"{repository} is a git repository, but the program git is not installed",
+            "Install git: the image's tag is made from the commit.",
+        )
+
+
+class DubiousOwnership(PlanError):
+    """Git refuses a repository that belongs to somebody else."""
+
+    def __init__(self, repository: Path) -> None:
+        super().__init__(
+            f"Git does not trust {repository}, because another user owns it",
+            f"If you do: git config --global --add safe.directory {repository}",
+        )
+
+
+class GitFailed(PlanError):
+    """Git could not tell about the repository."""
+
+    def __init__(self, done: Completed) -> None:
+        why = done.stderr.strip() or f"exit status {done.status}"
+        super().__init__(
+            f"`{' '.join(done.argv)}` failed: {why}", "Repair the repository, or clone it again."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit with its time (seconds since 1970) and the branch and tags that it is checked out as."""
+
+    sha: GitSha
+    epoch: int
+    branch: str = ""  # "" for a detached HEAD
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file that is not as in the commit."""
+
+    path: Path
+    untracked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """One repository, looked at but never written to."""
+
+    root: Path
+    run: Run
+    environ: Mapping[str, str]
+
+    @classmethod
+    def open(cls, folder: Path, run: Run, environ: Mapping[str, str]) -> Git | None:
+        """The repository that holds the folder, if any. Raises GitMissing, DubiousOwnership or GitFailed."""
+        root = next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
+        if root is None:
+            return None
+        git = cls(root, run, _environment(environ))
+        top = git.ask("rev-parse", "--show-toplevel").rstrip("\n")
+        return cls(Path(top), run, git.environ)
+
+    def head(self) -> Commit | None:
+        """The commit that is checked out; None where there is none yet."""
+        return self.commit("HEAD")
+
+    def commit(self, name: str) -> Commit | None:
+        """A commit, or None where this clone does not have it."""
+        style = ("--no-show-signature", "--decorate=full", "--format=%H%n%ct%n%D")
+        done = self._run("log", "-1", *style, name, "--")
+        if not done.ok:
+            return None
+        sha, epoch, refs = (*done.stdout.split("\n"), "")[:3]
+        names = [ref.removeprefix("HEAD -> ") for ref in refs.split(", ")]
+        attached = refs.startswith("HEAD -> refs/heads/")
+        branch = names[0].removeprefix("refs/heads/") if attached else ""
+        tags = (one.removeprefix("tag: refs/tags/") for one in names if one.startswith("tag: refs/tags/"))
+        return Commit(GitSha(sha), int(epoch), branch, tuple(sorted(tags)))
+
+    def changes(self, paths: Iterable[Path]) -> list[Change]:
+        """What is changed or untracked at or below the paths; ignored files do not count."""
+        inside = [str(path) for path in paths if path.resolve().is_relative_to(self.root.resolve())]
+        options = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
+        entries = self.ask("status", *options, "--", *inside).split("\0")
+        return [Change(self.root / entry[3:], entry.startswith("??")) for entry in entries if entry]
+
+    def url(self) -> str:
+        """Where the repository was cloned from, if that is a public address."""
+        return public_url(self._run("config", "--get", "remote.origin.url").stdout.strip())
+
+    def ask(self, *argv: str) -> str:
+        done = self._run(*argv)
+        if done.ok:
+            return done.stdout
+        raise DubiousOwnership(self.root) if "dubious ownership" in done.stderr else GitFailed(done)
+
+    def _run(self, *argv: str) -> Completed:
+        command: Sequence[str] = ("git", *_OPTIONS, *argv)
+        try:
+            return self.run(command, cwd=self.root, env=self.environ, timeout=TIME_LIMIT)
+        except FileNotFoundError as error:
+            raise GitMissing(self.root) from error
+        except TimeoutError as error:
+            raise GitFailed(Completed(tuple(command), 124, "", str(error))) from error
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """English messages, and the repository that holds the project even when a git hook runs us."""
+    inherited = {name: value for name, value in environ.items() if name not in _HOOK_VARIABLES}
+    return inherited | {"LC_ALL": "C"}
+
+
+def public_url(remote: str) -> str:
+    """A remote as an https address without credentials; '' for a path on this machine.
+
+    >>> public_url("git@github.com:org/digits.git")
+    'https://github.com/org/digits'
+    >>> public_url("https://user:token@example.org/digits.git")
+    'https://example.org/digits'
+    """
+    parts = urlsplit(remote)
+    if parts.scheme in {"http", "https", "ssh", "git"} and parts.hostname:
+        web = parts.scheme in {"http", "https"}
+        host = f"{parts.hostname}:{parts.port}" if web and parts.port else parts.hostname
+        return f"{parts.scheme if web else 'https'}://{host}{parts.path.removesuffix('.git')}"
+    scp = _SCP.fullmatch(remote) if not parts.scheme or "@" in remote else None
+    return f"https://{scp[1]}/{scp[2].lstrip('/').removesuffix('.git')}" if scp else ""

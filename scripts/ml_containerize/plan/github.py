@@ -1,0 +1,94 @@
+"""What GitHub Actions tells a job of the event that started it.
+
+https://docs.github.com/en/actions/reference/workflows-and-actions/variables
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_containerize.errors import PlanError
+from ml_containerize.names import GitSha
+from ml_containerize.results import Json
+
+
+class BadEvent(PlanError):
+    """The event's description cannot be read."""
+
+    def __init__(self, path: str, error: Exception) -> None:
+        super().__init__(
+            f"GITHUB_EVENT_PATH is {path}, which cannot be read: {error}",
+            "Leave GITHUB_EVENT_PATH as the runner sets it, or unset it outside of GitHub Actions.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A pull request's number, and the last commit that its author pushed."""
+
+    number: int
+    head: GitSha
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """The event's commit, ref and pull request, and where the repository is checked out."""
+
+    sha: GitSha
+    ref: str
+    url: str
+    workspace: Path
+    pull_request: PullRequest | None
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Workflow | None:
+        """None outside of GitHub Actions. Raises BadEvent."""
+        sha, ref = environ.get("GITHUB_SHA", ""), environ.get("GITHUB_REF", "")
+        if not sha:
+            return None
+        server, repository = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
+        return cls(
+            sha=GitSha(sha),
+            ref=ref,
+            url=f"{server}/{repository}" if server and repository else "",
+            workspace=Path(environ.get("GITHUB_WORKSPACE", "/")),
+            pull_request=_pull_request(_event(environ.get("GITHUB_EVENT_PATH", "")), ref, sha),
+        )
+
+    def concerns(self, commit: GitSha) -> bool:
+        """True where the event is about this commit, or this is the pull request's head."""
+        return commit == self.sha or (self.pull_request is not None and commit == self.pull_request.head)
+
+    @property
+    def on_merge_ref(self) -> bool:
+        """`refs/pull/7/merge`, a merge that GitHub made for the event."""
+        return self.ref.startswith("refs/pull/")
+
+    @property
+    def branch(self) -> str:
+        return self.ref.removeprefix("refs/heads/") if self.ref.startswith("refs/heads/") else ""
+
+    @property
+    def tag(self) -> str:
+        return self.ref.removeprefix("refs/tags/") if self.ref.startswith("refs/tags/") else ""
+
+
+def _event(path: str) -> Json:
+    try:
+        event = json.loads(Path(path).read_text("utf-8")) if path else {}
+    except (OSError, ValueError) as error:
+        raise BadEvent(path, error) from error
+    return event if isinstance(event, dict) else {}
+
+
+def _pull_request(event: Json, ref: str, sha: str) -> PullRequest | None:
+    """From the event; without one, the ref still tells the number."""
+    match event.get("pull_request"):
+        case {"number": int(number), "head": {"sha": str(head)}}:
+            return PullRequest(number, GitSha(head))
+    numbered = re.match(r"refs/pull/([0-9]+)/", ref)
+    return PullRequest(int(numbered[1]), GitSha(sha)) if numbered else None

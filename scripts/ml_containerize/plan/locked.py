@@ -1,0 +1,86 @@
+"""Which packages a project is served with: its lock, held against what it and the model server ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from pathlib import Path
+
+from packaging.requirements import Requirement as Specified
+
+from ml_containerize.errors import PlanError
+from ml_containerize.plan.requirements import Requirement, read_lock, read_specified, unsatisfied
+from ml_containerize.plan.serving import runtime_lock, runtime_requirements
+
+FULL_RUNTIMES = {"tensorflow-cpu": "tensorflow"}  # the second does all that the first does
+
+
+class RequirementsNotFound(PlanError):
+    """The requirements file that the settings name does not exist."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} does not exist", "Correct `requirements`, or leave it out.")
+
+
+class NotLocked(PlanError):
+    """The project has requirements but no lock for them."""
+
+    def __init__(self, requirements: Path, lock: Path) -> None:
+        super().__init__(
+            f"{requirements} has no {lock.name} beside it",
+            f"Run `ml-containerize lock {requirements.parent}` and commit the lock.",
+        )
+
+
+class StaleLock(PlanError):
+    """The lock does not contain what the project's requirements ask for."""
+
+    def __init__(self, lock: Path, missing: list[str]) -> None:
+        super().__init__(
+            f"{lock} is out of date, it has nothing for: {', '.join(missing)}",
+            f"Run `ml-containerize lock {lock.parent}` and commit the lock.",
+        )
+
+
+class ServerNotLocked(PlanError):
+    """The lock does not contain what the model server needs."""
+
+    def __init__(self, lock: Path, missing: list[str]) -> None:
+        super().__init__(
+            f"{lock} lacks what the model server needs: {', '.join(missing)}",
+            f"Run `ml-containerize lock {lock.parent}`, which adds it, and commit the lock.",
+        )
+
+
+def requirement_files(project: Path, named: Path | None) -> tuple[Path, Path]:
+    """The requirements as people write them, and their lock; either may be missing on disk."""
+    path = named or project / "requirements.txt"
+    return (path.with_suffix(".txt"), path) if path.suffix == ".lock" else (path, path.with_suffix(".lock"))
+
+
+def locked_packages(project: Path, named: Path | None, serving: Path) -> tuple[Path, tuple[Requirement, ...]]:
+    """The lock that serves the project and its packages; the product's own where the project has none.
+
+    Raises RequirementsNotFound, NotLocked, StaleLock, ServerNotLocked, BadLock or UnreadableRequirements.
+    """
+    written, lock = requirement_files(project, named)
+    if named and not named.is_file():
+        raise RequirementsNotFound(named)
+    if not lock.is_file():
+        if written.is_file():
+            raise NotLocked(written, lock)
+        lock = runtime_lock(serving)
+    locked = read_lock(lock)
+    if written.is_file() and (missing := unsatisfied(read_specified(written), locked)):
+        raise StaleLock(lock, missing)
+    if missing := unsatisfied(server_needs(serving, {one.name for one in locked}), locked):
+        raise ServerNotLocked(lock, missing)
+    return lock, locked
+
+
+def server_needs(serving: Path, names: Container[str]) -> list[Specified]:
+    """The server's requirements, where a fuller package among `names` takes the place of a smaller one."""
+    needs = []
+    for one in read_specified(runtime_requirements(serving)):
+        fuller = FULL_RUNTIMES.get(one.name, one.name)
+        needs.append(Specified(f"{fuller}{one.specifier}") if fuller in names else one)
+    return needs
