@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from threading import Lock
 from typing import Protocol, Self
 from urllib.parse import urlsplit
@@ -94,12 +94,17 @@ class Response:
         return self.raw.readinto(buffer)
 
     def read(self, limit: int) -> bytes:
-        """At most `limit` bytes of the body, all of it where it is shorter; then the response is closed."""
+        """At most `limit` bytes of the body; then the response is closed.
+
+        Raises OSError or HTTPException where the body ends early.
+        """
         with self:
             parts, size = [], 0
             while size < limit and (part := self.raw.read(limit - size)):
                 parts.append(part)
                 size += len(part)
+            if size < limit and self.raw.length:
+                raise IncompleteRead(b"", self.raw.length)
             return b"".join(parts)
 
     def close(self) -> None:

@@ -1,0 +1,3 @@
+from doubles.registry_fixtures import connect, double, make_double, waits
+
+__all__ = ["connect", "double", "make_double", "waits"]
