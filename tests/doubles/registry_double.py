@@ -1,7 +1,7 @@
 """A small, complete registry in memory, on loopback, that fails as it is told to.
 
-It follows the OCI distribution specification 1.1 and the Distribution project's token specification, keeps a
-list of what it was asked, and plays a script of faults: each waits for a request that it fits and then strikes.
+It follows the OCI distribution specification 1.1 and the Distribution project's token specification. It keeps
+a list of what it was asked, and plays a script of faults: each waits for a request that it fits, then strikes.
 """
 
 from __future__ import annotations
@@ -468,7 +468,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[: fault.break_after])
             self.wfile.flush()
             time.sleep(0.05)  # a reset would overtake what was sent just before it
-            raise _Reset
+            self.close_connection = True
+            self.server.reset(self.connection)
+            return
         self.wfile.write(body)
 
     def note(self, status: int) -> None:
