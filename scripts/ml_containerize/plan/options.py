@@ -17,7 +17,15 @@ from ml_containerize.plan.kinds import (
     Switch,
 )
 from ml_containerize.plan.many import Items, Pairs
-from ml_containerize.plan.values import BaseImage, Seconds, label_key, platform, repository, tag
+from ml_containerize.plan.values import (
+    BaseImage,
+    Seconds,
+    inner_pattern,
+    label_key,
+    platform,
+    repository,
+    tag,
+)
 
 DEFAULT_BASE = (
     "python:3.12-slim-trixie@sha256:57cd7c3a7a273101a6485ba99423ee568157882804b1124b4dd04266317710de"
@@ -49,6 +57,7 @@ _BOOL = Boolean()
 _TAG = Parsed("a tag (letters, digits, '_', '.', '-', at most 128)", tag)
 _IMAGE = Parsed("an image name such as ghcr.io/org/digits, without a tag", repository)
 _PLATFORM = Parsed("one platform such as linux/amd64 (several need one run each)", platform)
+_CASES = Parsed("a pattern inside the project, such as smoke/*.json", inner_pattern)
 _NAME = Pattern(
     "lower case letters and digits, with '.', '_' or '-' between them",
     r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*",

@@ -1,4 +1,4 @@
-"""Tags: one that never moves, made of commit and model, and those that move, by docker/metadata-action's rules.
+"""Tags: one of commit and model that never moves, others that move by docker/metadata-action's rules.
 
 https://github.com/docker/metadata-action#typeref, #typesemver and #latest-tag
 """
@@ -8,27 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ml_containerize.errors import UsageError
 from ml_containerize.names import ModelHash
 from ml_containerize.plan.settings import Latest
 from ml_containerize.plan.source import Source
+from ml_containerize.plan.values import RESERVED_TAG
 
 LENGTH = 128  # OCI distribution specification, "Pulling manifests"
 
 # https://semver.org/#is-there-a-suggested-regular-expression-regex-to-check-a-semver-string
 _NUMBER = r"(0|[1-9][0-9]{0,15})"
 _SEMVER = re.compile(rf"v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
-_RESERVED = re.compile(r"(?:env-[0-9a-f]{32}|(?:sha-[0-9a-f]{12}-)?model-[0-9a-f]{12}|sha256-[0-9a-f]{64})")
-
-
-class ReservedTag(UsageError):
-    """A tag has the form of one that this program gives itself."""
-
-    def __init__(self, tag: str) -> None:
-        super().__init__(
-            f"the tag {tag!r} has a form that identifies images or environments",
-            "Choose another name in `tags`.",
-        )
 
 
 def identity_tag(source: Source, model: ModelHash) -> str:
@@ -38,14 +27,7 @@ def identity_tag(source: Source, model: ModelHash) -> str:
 
 
 def moving_tags(source: Source, extra: Iterable[str], latest: Latest) -> tuple[str, ...]:
-    """The tags to move to this image; a dirty tree moves only those that were asked for by name.
-
-    Raises ReservedTag for one of `extra`.
-    """
-    extra = tuple(extra)
-    for tag in extra:
-        if _RESERVED.match(tag):
-            raise ReservedTag(tag)
+    """The tags to move to this image; a dirty tree moves only those that were asked for by name."""
     named = () if source.dirty else _of_source(source)
     move_latest = is_release(source) if latest == "auto" else latest
     return tuple(dict.fromkeys((*named, *extra, *(("latest",) if move_latest else ()))))
@@ -83,6 +65,6 @@ def is_release(source: Source) -> bool:
 def _sanitized(name: str) -> tuple[str, ...]:
     """The name as a tag: other characters become one `-`; nothing where none is left."""
     tag = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".-")
-    if _RESERVED.match(tag):
+    if RESERVED_TAG.match(tag):
         tag = f"branch-{tag}"
     return (tag[:LENGTH],) if tag else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ml_containerize.names import Platform, Repository, is_tag, parse_reference
 from ml_containerize.plan.kinds import Kind, Parsed
@@ -15,6 +15,9 @@ OWN_LABELS = (
     "org.opencontainers.image.base.",
     "org.opencontainers.image.created",
     "org.opencontainers.image.revision",
+)
+RESERVED_TAG = re.compile(
+    r"(?:env-[0-9a-f]{32}|(?:sha-[0-9a-f]{12}-)?model-[0-9a-f]{12}|sha256-[0-9a-f]{64})"
 )
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -36,6 +39,9 @@ def platform(text: str) -> Platform:
 
 
 def tag(text: str) -> str:
+    """A tag that may move; raises Wrong for the form of one that this program gives itself."""
+    if RESERVED_TAG.match(text):
+        raise Wrong(Problem(f"{text!r} has the form of a tag that identifies an image or an environment"))
     if not is_tag(text):
         raise ValueError(text)
     return text
@@ -48,6 +54,14 @@ def seconds(text: str) -> float:
     if not value:
         raise ValueError(text)
     return value
+
+
+def inner_pattern(text: str) -> str:
+    """A pattern of file names that cannot lead out of the folder that it is used in."""
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError(text)
+    return text
 
 
 def label_key(key: str) -> None:
