@@ -31,7 +31,9 @@ def console() -> Console:
 def make_image(base_layout: Path, tmp_path: Path) -> MakeImage:
     """Build an image of the base with the faulty server: `make_image("hangs")`."""
 
-    def make(fault: str = "", *, env: Mapping[str, str] | None = None, command: tuple[str, ...] = ()) -> Image:
+    def make(
+        fault: str = "", *, env: Mapping[str, str] | None = None, command: tuple[str, ...] = ()
+    ) -> Image:
         return build_image(Layout.at(base_layout), tmp_path / f"layout-{fault}", fault, env or {}, command)
 
     return make

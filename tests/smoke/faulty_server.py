@@ -17,6 +17,11 @@ from typing import Any
 FAULT = os.environ.get("FAULT", "")
 
 
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def status_line(name: str) -> str:
     """A field of /proc/self/status (proc(5))."""
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -65,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if FAULT == "dies":
-            print("the model divides by zero", flush=True)
+            say("the model divides by zero")
             os._exit(3)
         if FAULT == "stalls":
             time.sleep(3600)
@@ -83,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, template: str, *arguments: Any) -> None:
-        print(template % arguments, flush=True)
+        say(template % arguments)
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -92,12 +97,13 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 def main() -> None:
-    print("loading the model", flush=True)
+    say("loading the model")
     if FAULT == "exits":
         sys.exit("the model file is broken")
     if FAULT == "deaf":
         time.sleep(3600)
-    address = os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "8080"))
+    host = os.environ.get("HOST", "")  # all interfaces: a container is reached from outside
+    address = host, int(os.environ.get("PORT", "8080"))
     Server(address, Handler).serve_forever()
 
 

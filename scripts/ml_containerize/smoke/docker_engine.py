@@ -135,6 +135,10 @@ class DockerServer:
             return content[-LOG_BYTES:].decode(errors="replace")
         return ""
 
+    def follow(self) -> Iterator[str]:
+        for chunk in self.api.logs(self.name, stream=True, follow=True, tail=0):
+            yield chunk.decode(errors="replace")
+
     def memory(self) -> int | None:
         with suppress(DockerException, RequestException):
             return memory_of(self.api.stats(self.name, stream=False, one_shot=True))

@@ -44,6 +44,8 @@ _ROOT_NOTICE = (
 )
 _PROC_NOTICE = "this machine allows no new /proc: the server sees the machine's other processes"
 
+_FOLLOW_SECONDS = 0.2
+
 
 def free_port() -> int:
     """A port on 127.0.0.1 that nothing listens on at the moment."""
@@ -80,6 +82,17 @@ class EmbeddedServer:
         with self.log_file.open("rb") as file:
             file.seek(max(0, self.log_file.stat().st_size - LOG_BYTES))
             return file.read().decode(errors="replace")
+
+    def follow(self) -> Iterator[str]:
+        with self.log_file.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            while True:
+                ended = self.ended()
+                if text := file.read().decode(errors="replace"):
+                    yield text
+                if ended:
+                    return
+                time.sleep(_FOLLOW_SECONDS)
 
     def memory(self) -> int | None:
         return memory_of(process_tree(self.pid)) or None if self.pid else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -100,6 +100,9 @@ class Server(Protocol):
 
     def log(self) -> str:
         """The end of what it printed, at most LOG_BYTES."""
+
+    def follow(self) -> Iterator[str]:
+        """What it prints from now on, until it ends."""
 
     def memory(self) -> int | None:
         """Bytes that it uses now; None where that cannot be measured. May be called from any thread."""
