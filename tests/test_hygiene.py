@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 LOCKED = ("requirements", "serving", "examples", "benchmarks")
@@ -47,6 +49,19 @@ def test_every_locked_package_has_an_exact_version_and_hashes(lock: Path) -> Non
     text = lock.read_text().replace("\\\n", " ")
     for line in filter(None, text.splitlines()):
         assert re.match(r"[\w.\[\],-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line), line
+
+
+@pytest.mark.parametrize(
+    "text", tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+)
+@pytest.mark.parametrize("lock", ["command.lock", "dev.lock"])
+def test_a_dependency_of_the_command_is_locked_in_a_version_that_suits_it(text: str, lock: str) -> None:
+    dependency = Requirement(text)
+    found = re.findall(
+        rf"^{dependency.name}==([^ ;]+)", (ROOT / "requirements" / lock).read_text(), re.MULTILINE
+    )
+    assert found
+    assert all(version in dependency.specifier for version in found)
 
 
 @pytest.mark.parametrize("path", ACTIONS, ids=short)
