@@ -17,6 +17,7 @@ from pathlib import Path
 from ml_containerize.command import Run
 from ml_containerize.console import Console
 from ml_containerize.oci.image import Image
+from ml_containerize.oci.rootfs import RootFolders
 from ml_containerize.smoke.cleanup import uninterrupted
 from ml_containerize.smoke.engine import LOG_BYTES, PortTaken, Server
 from ml_containerize.smoke.gpus import (
@@ -30,7 +31,6 @@ from ml_containerize.smoke.gpus import (
 )
 from ml_containerize.smoke.process import Process, process_of
 from ml_containerize.smoke.processes import listening_sockets, listens, memory_of, process_tree
-from ml_containerize.smoke.rootfs import RootFolders
 from ml_containerize.smoke.sandbox import LIBRARY_FOLDER, Proc, Sandbox, SandboxForbidden, probe, read_sysctl
 from ml_containerize.smoke.status import describe_status
 
