@@ -60,9 +60,9 @@ def _whole_numbers(environ: Mapping[str, str]) -> Callable[[str, int, int, int],
     return whole
 
 
-def usable_cpus(cgroup: Path = _CGROUP) -> int:
+def usable_cpus(cgroup: Path = _CGROUP, available: int | None = None) -> int:
     """Processors this container may use: by affinity and by quota (cgroup v2 `cpu.max`, v1 `cpu.cfs_*`)."""
-    available = len(os.sched_getaffinity(0))
+    available = available or len(os.sched_getaffinity(0))
     quota = _quota(cgroup)
     return available if quota is None else max(1, min(available, math.ceil(quota)))
 

@@ -79,7 +79,7 @@ def _unpack(
     if set(map(len, items)) != {expected}:
         at, item = _first(items, lambda item: len(item) != expected)
         like = "" if size is not None else f", like {_name(0, shape, where)}"
-        raise BadRequest(f"has {len(item)} elements, expected {expected}{like}", _name(at, shape, where))
+        raise BadRequest(f"has length {len(item)}, expected {expected}{like}", _name(at, shape, where))
     if expected == 0:
         raise BadRequest("is empty", _name(0, shape, where))
     return list(chain.from_iterable(items)), (*shape, expected)

@@ -41,10 +41,13 @@ class Format:
     candidates: Callable[[Path], list[Path]]
 
 
+_WEIGHTS = ".weights.h5"  # variables without their model
+
+
 def _files(*suffixes: str) -> Callable[[Path], list[Path]]:
     def candidates(path: Path) -> list[Path]:
         files = [path] if path.is_file() else sorted(path.iterdir())
-        return [file for file in files if file.suffix in suffixes]
+        return [file for file in files if file.suffix in suffixes and not file.name.endswith(_WEIGHTS)]
 
     return candidates
 

@@ -29,9 +29,7 @@ def load(path: Path) -> TracedModel:
 
 def _inputs(model: Any) -> tuple[list[tuple[str, Any]], Any]:
     """Each input's name and symbolic tensor, and how to build the structure that the model takes."""
-    structure = getattr(model, "input", None)
-    if structure is None:
-        raise ModelUnusable("the model has no fixed inputs; export it as a SavedModel instead")
+    structure = _structure(model, "input")
     if isinstance(structure, dict):
         return list(structure.items()), lambda tensors: dict(zip(structure, tensors, strict=True))
     tensors = keras.tree.flatten(structure)
@@ -39,6 +37,18 @@ def _inputs(model: Any) -> tuple[list[tuple[str, Any]], Any]:
         [(tensor.name, tensor) for tensor in tensors],
         lambda values: keras.tree.pack_sequence_as(structure, values),
     )
+
+
+def _structure(model: Any, side: str) -> Any:
+    """The model's input or output: one tensor, or a list or dictionary of them."""
+    structure = getattr(model, side, None)
+    if structure is not None:
+        return structure
+    try:
+        (only,) = getattr(model, f"{side}s")  # a Sequential model has a list of one
+    except (AttributeError, TypeError, ValueError):
+        raise ModelUnusable("the model has no fixed inputs; export it as a SavedModel instead") from None
+    return only
 
 
 def _trace(model: Any, inputs: list[tuple[str, Any]], pack: Any) -> Any:
@@ -56,7 +66,7 @@ def _trace(model: Any, inputs: list[tuple[str, Any]], pack: Any) -> Any:
 
 
 def _output_names(model: Any) -> list[str]:
-    structure = model.output
+    structure = _structure(model, "output")
     if isinstance(structure, dict):
         return list(structure)
     return _distinct([tensor._keras_history.operation.name for tensor in keras.tree.flatten(structure)])
