@@ -8,21 +8,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml_containerize.names import Digest, DigestReference, EnvironmentKey, Platform, parse_reference
+from ml_containerize.names import (
+    BaseReference,
+    Digest,
+    DigestReference,
+    EnvironmentKey,
+    Platform,
+    parse_reference,
+)
 from ml_containerize.plan.locked import locked_packages
 from ml_containerize.plan.requirements import Requirement
 from ml_containerize.plan.serving import serving_folder, serving_hash
 
 BUILDER_VERSION = 1  # raise it where the same inputs come to give other environment layers
-
-
-@dataclass(frozen=True, slots=True)
-class BaseReference:
-    """The base image: the name people know, its digest, and a reference or layout folder to find it at."""
-
-    name: str
-    digest: Digest
-    where: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
 
-from packaging.utils import canonicalize_name
-
 from ml_containerize.command import Run
 from ml_containerize.errors import EnvironmentMissing, PlanError
 from ml_containerize.plan.locked import RequirementsNotFound, requirement_files, server_needs
-from ml_containerize.plan.requirements import PYTHONS, logical_lines, read_specified, read_text
+from ml_containerize.plan.requirements import canonical, logical_lines, read_text
 from ml_containerize.plan.serving import serving_folder
+from ml_containerize.plan.specified import PYTHONS, read_specified
 
 TIME_LIMIT = 600.0  # seconds
 
@@ -84,8 +83,8 @@ def _compile(written: Path, draft: Path, run: Run) -> None:
 
 def _server_lines(written: Path) -> str:
     """The server's requirements, fitted to the packages that the project asks for itself."""
-    asked = {canonicalize_name(one.name) for one in read_specified(written)} if written.is_file() else set()
-    return "".join(f"{one}\n" for one in server_needs(serving_folder(), asked))
+    asked = {canonical(one.name) for one in read_specified(written)} if written.is_file() else set()
+    return "".join(f"{line}\n" for _, line in server_needs(serving_folder(), asked))
 
 
 def _find_uv() -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from pathlib import Path
 
-from packaging.requirements import Requirement as Specified
-
 from ml_containerize.errors import PlanError
-from ml_containerize.plan.requirements import Requirement, read_lock, read_specified, unsatisfied
+from ml_containerize.plan.requirements import Requirement, logical_lines, read_lock, read_text
 from ml_containerize.plan.serving import runtime_lock, runtime_requirements
 
 FULL_RUNTIMES = {"tensorflow-cpu": "tensorflow"}  # the second does all that the first does
@@ -70,17 +69,27 @@ def locked_packages(project: Path, named: Path | None, serving: Path) -> tuple[P
             raise NotLocked(written, lock)
         lock = runtime_lock(serving)
     locked = read_lock(lock)
-    if written.is_file() and (missing := unsatisfied(read_specified(written), locked)):
-        raise StaleLock(lock, missing)
-    if missing := unsatisfied(server_needs(serving, {one.name for one in locked}), locked):
+    if written.is_file():
+        _refuse_stale(written, lock, locked)
+    names = {one.name for one in locked}
+    if missing := [name for name, _ in server_needs(serving, names) if name not in names]:
         raise ServerNotLocked(lock, missing)
     return lock, locked
 
 
-def server_needs(serving: Path, names: Container[str]) -> list[Specified]:
-    """The server's requirements, where a fuller package among `names` takes the place of a smaller one."""
+def _refuse_stale(written: Path, lock: Path, locked: tuple[Requirement, ...]) -> None:
+    from ml_containerize.plan.specified import read_specified, unsatisfied
+
+    if missing := unsatisfied(read_specified(written), locked):
+        raise StaleLock(lock, missing)
+
+
+def server_needs(serving: Path, names: Container[str]) -> list[tuple[str, str]]:
+    """Name and line of each requirement of the server, the fuller package where it is among `names`."""
     needs = []
-    for one in read_specified(runtime_requirements(serving)):
-        fuller = FULL_RUNTIMES.get(one.name, one.name)
-        needs.append(Specified(f"{fuller}{one.specifier}") if fuller in names else one)
+    for _, line in logical_lines(read_text(runtime_requirements(serving))):
+        written = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+        fuller = FULL_RUNTIMES.get(written, written)
+        name = fuller if fuller in names else written
+        needs.append((name, name + line.removeprefix(written)))
     return needs

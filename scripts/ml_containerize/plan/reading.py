@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ml_containerize.plan.config_file import ConfigFile, read_config
 from ml_containerize.plan.options import BY_NAME, OPTIONS, PREFIX, Option
 from ml_containerize.plan.problems import Problem, Wrong, nearest
+
+if TYPE_CHECKING:
+    from ml_containerize.plan.config_file import ConfigFile
 
 Values = dict[str, Any]
 Entry = tuple[Option, str, str]  # an option, what was written, and where
@@ -64,6 +66,8 @@ class Reading:
         if named is None and not path.is_file():
             self._notice_misnamed(path.with_suffix(".yml"))
             return None, {}
+        from ml_containerize.plan.config_file import read_config
+
         file = read_config(path, shown(path, self.here))
         values: Values = {}
         for key, value in file.values.items():

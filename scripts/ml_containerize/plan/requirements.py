@@ -1,23 +1,23 @@
-"""Requirements files: the ones people write, and the hash-locked ones that environments are built from."""
+"""Hash-locked requirements files, as pip and uv write them; environments are built from nothing else."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement
-from packaging.requirements import Requirement as Specified
-from packaging.utils import canonicalize_name
-
 from ml_containerize.errors import PlanError
 
-PYTHONS = ("3.11", "3.12", "3.13", "3.14")  # the base image's Python is known only when it is built on
-
-_HASH = re.compile(r"--hash=(sha(?:256|384|512):[0-9a-f]{64,128})")
+_HASH = re.compile(r"\s--hash=(sha(?:256|384|512):[0-9a-f]{64,128})\b")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
-_PINNED = re.compile(r"===?[^*]+")
+_LOCKED = re.compile(
+    r"(?P<name>[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*"
+    r"(?:\[(?P<extras>[\w\s.,-]*)\])?\s*"
+    r"===?\s*(?P<version>[\w.!+-]+)\s*"
+    r"(?:;\s*(?P<marker>.+))?",
+    re.ASCII,
+)
 
 
 class BadLock(PlanError):
@@ -27,7 +27,7 @@ class BadLock(PlanError):
         lines = "".join(f"\n  - {lock.name}:{problem}" for problem in problems)
         super().__init__(
             f"{lock} is not a hash-locked requirements file:{lines}",
-            "Write the requirements into requirements.txt and run `ml-containerize lock` on the project.",
+            "Write what you need into requirements.txt and run `ml-containerize lock` on the project.",
         )
 
 
@@ -73,79 +73,36 @@ def read_lock(lock: Path) -> tuple[Requirement, ...]:
 def parse_locked(line: str) -> Requirement:
     """Parse one logical line; raises ValueError that says why it locks nothing.
 
-    >>> str(parse_locked("Flask == 3.1.0 --hash=sha256:" + "0" * 64)).split()[0]
-    'flask==3.1.0'
+    >>> parse_locked("Flask [async]== 3.1.0 --hash=sha256:" + "0" * 64).name
+    'flask'
     """
     text, hashes = _HASH.sub("", line).strip(), _HASH.findall(line)
-    if text.startswith("-"):
-        raise ValueError(f"the option {text.split()[0].split('=')[0]!r} does not belong into a lock")
-    specified = _specified(text)
-    pin = str(specified.specifier)
-    if not _PINNED.fullmatch(pin):
-        raise ValueError(f"{specified.name} is not locked to one version")
+    locked = _LOCKED.fullmatch(text)
+    if not locked or "--" in text:
+        raise ValueError(_why_not(text))
     if not hashes:
-        raise ValueError(f"{specified.name} has no --hash")
+        raise ValueError(f"{locked['name']} has no --hash")
     return Requirement(
-        name=canonicalize_name(specified.name),
-        version=pin.lstrip("="),
-        marker=str(specified.marker or ""),
+        name=canonical(locked["name"]),
+        version=locked["version"],
+        marker=" ".join((locked["marker"] or "").split()),
         hashes=tuple(sorted(set(hashes))),
-        extras=tuple(sorted(specified.extras)),
+        extras=tuple(sorted(canonical(one) for one in re.findall(r"[\w.-]+", locked["extras"] or ""))),
     )
 
 
-def _specified(text: str) -> Specified:
-    try:
-        specified = Specified(text)
-    except InvalidRequirement as error:
-        why = "a path or a URL" if "/" in text or text.startswith(".") else "not a requirement"
-        raise ValueError(f"{text!r} is {why}") from error
-    if specified.url:
-        raise ValueError(f"{specified.name} comes from a URL, not from an index")
-    return specified
+def _why_not(text: str) -> str:
+    option = re.search(r"(?:^|\s)(--?[A-Za-z][\w-]*)", text)
+    if option:
+        return f"the option {option[1]} has no place in a lock"
+    if re.search(r"[/@]|^\.", text):
+        return f"{text.split()[0]} comes from a path or a URL, not from an index"
+    return f"{text} is not locked to one version"
 
 
-def read_specified(path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Specified]:
-    """The named requirements of a requirements.txt and of what it includes with `-r`."""
-    for _, line in logical_lines(read_text(path)):
-        included = re.fullmatch(r"(?:-r|--requirement)[\s=]*(\S.*)", line)
-        if included:
-            inner = path.parent / included[1]
-            if inner not in seen:
-                yield from read_specified(inner, seen | {inner})
-        elif not line.startswith("-"):
-            yield from _named(line)
-
-
-def _named(line: str) -> Iterator[Specified]:
-    """Nothing for a path or a URL without a name: the lock that it leads to is refused anyway."""
-    try:
-        yield Specified(_HASH.sub("", line).strip())
-    except InvalidRequirement:
-        return
-
-
-def unsatisfied(wanted: Iterable[Specified], locked: Iterable[Requirement]) -> list[str]:
-    """The requirements that no locked package meets, on any Python that a base image may have."""
-    versions: dict[str, list[str]] = {}
-    for requirement in locked:
-        versions.setdefault(requirement.name, []).append(requirement.version)
-    return [
-        str(one)
-        for one in wanted
-        if _applies(one)
-        and not any(
-            one.specifier.contains(version, prereleases=True)
-            for version in versions.get(canonicalize_name(one.name), ())
-        )
-    ]
-
-
-def _applies(specified: Specified) -> bool:
-    linux = {"sys_platform": "linux", "os_name": "posix", "platform_system": "Linux"}
-    pythons = ({"python_version": one, "python_full_version": f"{one}.0"} for one in PYTHONS)
-    marker = specified.marker
-    return marker is None or any(marker.evaluate(linux | python) for python in pythons)
+def canonical(name: str) -> str:
+    """https://packaging.python.org/en/latest/specifications/name-normalization/"""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def read_text(path: Path) -> str:
@@ -161,14 +118,11 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines without comments, joined where a backslash continues them, with the first one's number."""
     start = 0
     parts: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate([*text.splitlines(), ""], 1):
         start = start if parts else number
-        continued = line.endswith("\\")
-        parts.append(_COMMENT.sub("", line.removesuffix("\\")))
-        if not continued:
-            joined = " ".join(part.strip() for part in parts).strip()
+        parts.append(_COMMENT.sub("", line.removesuffix("\\")).strip())
+        if not line.endswith("\\"):
+            joined = " ".join(part for part in parts if part)
             parts = []
             if joined:
                 yield start, joined
-    if joined := " ".join(part.strip() for part in parts).strip():
-        yield start, joined
