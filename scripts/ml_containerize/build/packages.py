@@ -1,0 +1,167 @@
+"""Python packages, installed by uv for the target's platform and Python: wheels only, every hash checked."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_containerize.build.base import BasePython, UnsupportedSystem
+from ml_containerize.command import Completed, Run
+from ml_containerize.errors import BuildError, EnvironmentMissing
+from ml_containerize.oci.blobs import DiskFull
+from ml_containerize.plan.environment import Requirement
+
+# What uv accepts as --python-platform; a platform tag's number is the oldest glibc that it runs on (PEP 600).
+_MANYLINUX = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
+
+# Of the user's own settings for uv, those that say where packages come from. Others could change what is
+# installed, or fail beside this command's own flags.
+_KEPT_VARIABLES = tuple(
+    f"UV_{name}"
+    for name in (
+        "CACHE_DIR CONCURRENT_ CONFIG_FILE CREDENTIALS_DIR DEFAULT_INDEX EXTRA_INDEX_URL FIND_LINKS HTTP_ INDEX"
+        " INSECURE_HOST KEYRING_PROVIDER LOCK_TIMEOUT NATIVE_TLS NO_CACHE NO_CONFIG NO_INDEX OFFLINE"
+        " REQUEST_TIMEOUT SYSTEM_CERTS"
+    ).split()
+)
+
+_NAME = r"`?([A-Za-z0-9._-]+==[^\s`,]+)`?"
+_NO_WHEEL = re.compile(rf"{_NAME} has no (?:usable )?wheels?")
+_MISSING = re.compile(
+    rf"(?:no version of {_NAME}|([A-Za-z0-9._-]+) was not found in the (?:package registry|cache))"
+)
+_WRONG_HASH = re.compile(rf"Hash mismatch for {_NAME}")
+
+
+class NoWheel(BuildError):
+    """A package exists as source only, or not for the target's platform."""
+
+    def __init__(self, package: str, target: BasePython, said: str) -> None:
+        super().__init__(
+            f"{package} has no wheel for Python {target.version} on {target.machine} with "
+            f"glibc {target.glibc[0]}.{target.glibc[1]}:\n{said}",
+            "Lock a version that has one, choose a base image with another Python, or build the image with the "
+            "Dockerfile, whose container has a compiler: docker build --build-arg MODEL=<folder> .",
+        )
+
+
+class PackageMissing(BuildError):
+    """The package index does not have what the lock names."""
+
+    def __init__(self, package: str, said: str) -> None:
+        super().__init__(
+            f"The package index does not have {package}:\n{said}",
+            "Check the index that uv is set to (UV_DEFAULT_INDEX, UV_INDEX), or lock the requirements again.",
+        )
+
+
+class WrongHash(BuildError):
+    """The package index delivers other bytes than the lock was made for."""
+
+    def __init__(self, package: str, said: str) -> None:
+        super().__init__(
+            f"{package} is not what the lock says: its hash differs:\n{said}",
+            "Find out which of the two is right before anything else; if the package was legitimately rebuilt, "
+            "lock the requirements again.",
+        )
+
+
+class IndexUnreachable(EnvironmentMissing):
+    """The package index does not answer."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            f"The package index cannot be reached:\n{said}",
+            "Check the network, the proxy and the index that uv is set to (UV_DEFAULT_INDEX, HTTPS_PROXY).",
+        )
+
+
+class InstallFailed(BuildError):
+    """uv failed for a reason of its own."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(f"uv could not install the packages:\n{said}", "What uv says above is the cause.")
+
+
+@dataclass(frozen=True, slots=True)
+class Installer:
+    """uv, set up for a target; `folder` is where the user's own configuration of uv is looked for."""
+
+    target: BasePython
+    folder: Path
+    environ: Mapping[str, str]
+    run: Run
+    python: str = sys.executable
+
+    def install(self, requirements: Sequence[Requirement], venv: Path) -> None:
+        """Make a virtual environment that holds exactly these packages.
+
+        Raises NoWheel, PackageMissing, WrongHash, IndexUnreachable, InstallFailed and DiskFull.
+        """
+        self._uv(venv, "venv", "--no-project", "--python", self.python, str(venv))
+        self._pip_install(requirements, venv)
+
+    def reinstall(self, requirement: Requirement, venv: Path) -> None:
+        """Put one package's files over what other packages put in their place."""
+        self._pip_install([requirement], venv, "--reinstall")
+
+    def _pip_install(self, requirements: Sequence[Requirement], venv: Path, *more: str) -> None:
+        if not requirements:
+            return
+        lock = venv.with_suffix(".txt")
+        lock.write_text("".join(f"{requirement}\n" for requirement in requirements))
+        self._uv(
+            venv,
+            *("pip", "install", "--python", str(venv / "bin" / "python"), "--requirements", str(lock)),
+            *("--python-version", self.target.version, "--python-platform", platform_tag(self.target)),
+            *("--only-binary", ":all:", "--require-hashes", "--no-deps"),
+            *("--link-mode", "hardlink", "--no-compile-bytecode"),
+            *more,
+        )
+
+    def _uv(self, venv: Path, *arguments: str) -> None:
+        from uv import find_uv_bin
+
+        argv = [find_uv_bin(), *arguments, "--quiet", "--no-progress", "--color", "never"]
+        done = self.run(argv, cwd=self.folder, env=uv_environment(self.environ))
+        if not done.ok:
+            raise _explained(done, self.target, venv)
+
+
+def platform_tag(target: BasePython) -> str:
+    """The platform whose wheels run on the target, as uv calls it; raises UnsupportedSystem."""
+    major, minor = target.glibc
+    fitting = [known for known in _MANYLINUX if (2, known) <= (major, minor)]
+    if not fitting:
+        raise UnsupportedSystem("", f"its glibc {major}.{minor} is older than 2.17")
+    return f"{target.machine}-manylinux_2_{fitting[-1]}"
+
+
+def uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without those variables of uv that could change what is installed."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith("UV_") or name.startswith(_KEPT_VARIABLES)
+    }
+
+
+def _explained(done: Completed, target: BasePython, venv: Path) -> BuildError | EnvironmentMissing:
+    """The cause behind uv's words."""
+    said = "\n".join(f"  {line}" for line in done.stderr.strip().splitlines())
+    if match := _WRONG_HASH.search(said):
+        return WrongHash(match[1], said)
+    if match := _NO_WHEEL.search(said):
+        return NoWheel(match[1], target, said)
+    if "No space left on device" in said:
+        return DiskFull(venv.parent, 0)
+    if "network was disabled" in said or re.search(
+        r"Failed to (?:fetch|download)|error sending request", said
+    ):
+        return IndexUnreachable(said)
+    if match := _MISSING.search(said):
+        return PackageMissing(match[1] or match[2], said)
+    return InstallFailed(said)

@@ -1,0 +1,214 @@
+"""What uv installed on this machine, turned into the virtual environment at /opt/venv inside the image.
+
+A package's RECORD decides what it has. Nothing of this machine comes along: scripts start the image's own
+Python, and notes of where an installer found something stay behind.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from ml_containerize.build.base import BasePython
+from ml_containerize.build.record import Recorded, read_record, record_hash, recorded, write_record
+from ml_containerize.errors import BuildError
+from ml_containerize.oci.layers import Entry
+
+VENV = "opt/venv"
+
+_INSTALLER_NOTES = {"uv_cache.json", "uv_build.json", "direct_url.json"}
+_HEADERS = re.compile(r"^(?:\.\./){3}include/site/python3\.\d+/")
+_DIST_INFO = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)\.dist-info")
+
+
+class DamagedPackage(BuildError):
+    """An installed file is not what its package's RECORD says."""
+
+    def __init__(self, distribution: str, path: str) -> None:
+        super().__init__(
+            f"{distribution}: {path} is not what the package's own RECORD says",
+            "uv's cache was changed, perhaps by editing a file of another environment: run `uv cache clean`.",
+        )
+
+
+class MisplacedFile(BuildError):
+    """A package claims a file outside of its environment."""
+
+    def __init__(self, distribution: str, path: str) -> None:
+        super().__init__(f"{distribution} claims {path!r}, outside of the environment", "Do not use it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A Python file: where it is on this machine, and its path inside the image."""
+
+    source: Path
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """An installed package: what it puts into the image, and how many bytes that is."""
+
+    name: str
+    version: str
+    entries: tuple[Entry, ...]
+    modules: tuple[Module, ...]
+    size: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The environment that uv filled in a folder of this machine, to be one of `python` inside the image."""
+
+    folder: Path
+    python: BasePython
+
+    @property
+    def site_packages(self) -> Path:
+        """Named after the Python that runs this command, not after the target's."""
+        return next(self.folder.glob("lib/python3.*/site-packages"))
+
+    def records(self) -> dict[str, list[Recorded]]:
+        """What each package's RECORD says, by the name of its .dist-info folder."""
+        found = sorted(self.site_packages.glob("*.dist-info/RECORD"))
+        return {path.parent.name: [line for line in read_record(path) if _is_kept(line)] for path in found}
+
+    def distributions(self) -> list[Distribution]:
+        """All packages in the order of their names; raises DamagedPackage and MisplacedFile."""
+        records = self.records()
+        owners = {line.path: folder for folder, lines in sorted(records.items()) for line in lines}
+        return [self._distribution(folder, lines, owners) for folder, lines in sorted(records.items())]
+
+    def _distribution(
+        self, folder: str, lines: Sequence[Recorded], owners: Mapping[str, str]
+    ) -> Distribution:
+        name, version = name_and_version(folder)
+        reading = _Reading(f"{name} {version}", self)
+        for line in lines:
+            reading.add(line, owned=owners[line.path] == folder)
+        reading.add_record(f"{folder}/RECORD")
+        return Distribution(name, version, tuple(reading.entries), tuple(reading.modules), reading.size)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One package on its way into the image."""
+
+    distribution: str
+    installation: Installation
+    entries: list[Entry] = field(default_factory=list)
+    modules: list[Module] = field(default_factory=list)
+    lines: list[Recorded] = field(default_factory=list)  # of the RECORD inside the image
+    size: int = 0
+
+    def add(self, line: Recorded, owned: bool) -> None:
+        """Take in a line and, unless another package has put its own file there, the file."""
+        python = self.installation.python
+        record_path = _HEADERS.sub(f"../../../include/site/python{python.version}/", line.path)
+        path = posixpath.normpath(f"{VENV}/lib/python{python.version}/site-packages/{record_path}")
+        if not path.startswith(f"{VENV}/"):
+            raise MisplacedFile(self.distribution, line.path)
+        if not owned or not path.startswith(f"{VENV}/bin/"):
+            self.lines.append(Recorded(record_path, line.hash, line.size))
+        if owned:
+            self._add_file(line, record_path, path)
+
+    def add_record(self, record_path: str) -> None:
+        content = write_record([*self.lines, Recorded(record_path)])
+        version = self.installation.python.version
+        self._add_bytes(f"{VENV}/lib/python{version}/site-packages/{record_path}", content)
+
+    def _add_file(self, line: Recorded, record_path: str, path: str) -> None:
+        source = self.installation.site_packages / line.path
+        executable = self._check(source, line)
+        if path.startswith(f"{VENV}/bin/"):
+            content = relocated(source.read_bytes(), self.installation.folder)
+            self.lines.append(recorded(record_path, content))
+            self._add_bytes(path, content, executable)
+            return
+        if path.endswith(".py"):
+            self._check_source(source, line)
+            self.modules.append(Module(source, path))
+        self.entries.append(Entry.file(path, source, executable))
+
+    def _add_bytes(self, path: str, content: bytes, executable: bool = False) -> None:
+        self.entries.append(Entry.bytes(path, content, executable))
+        self.size += len(content)
+
+    def _check(self, source: Path, line: Recorded) -> bool:
+        """True for an executable file; raises DamagedPackage where its size is not the recorded one."""
+        try:
+            status = source.lstat()
+        except FileNotFoundError:
+            raise DamagedPackage(self.distribution, line.path) from None
+        if not stat.S_ISREG(status.st_mode) or line.size not in {"", str(status.st_size)}:
+            raise DamagedPackage(self.distribution, line.path)
+        self.size += status.st_size
+        return bool(status.st_mode & stat.S_IXUSR)
+
+    def _check_source(self, source: Path, line: Recorded) -> None:
+        """Modules are what people edit in place, and with them uv's cache, which shares the file."""
+        if line.hash.startswith("sha256=") and record_hash(source.read_bytes()) != line.hash:
+            raise DamagedPackage(self.distribution, line.path)
+
+
+def _is_kept(line: Recorded) -> bool:
+    path = PurePosixPath(line.path)
+    is_note = path.parent.name.endswith(".dist-info") and path.name in _INSTALLER_NOTES | {"RECORD"}
+    return not is_note and path.parent.name != "__pycache__"
+
+
+def name_and_version(dist_info: str) -> tuple[str, str]:
+    """`tensorflow_cpu-2.21.0.dist-info` → tensorflow-cpu, 2.21.0 (PEP 503, PEP 427)."""
+    match = _DIST_INFO.fullmatch(dist_info)
+    if match is None:
+        return dist_info, ""
+    return re.sub(r"[-_.]+", "-", match["name"]).lower(), match["version"]
+
+
+def disputed(records: Mapping[str, Iterable[Recorded]]) -> list[str]:
+    """The packages whose files another one may have overwritten: of several claimants the last by name wins."""
+    claims: dict[str, dict[str, str]] = {}
+    for folder, lines in sorted(records.items()):
+        for line in lines:
+            claims.setdefault(line.path, {})[folder] = line.hash
+    winners = {max(claim) for claim in claims.values() if len(set(claim.values())) > 1}
+    return sorted(winners)
+
+
+def relocated(script: bytes, folder: Path) -> bytes:
+    """A script that starts the image's Python where it started that of the environment in `folder`.
+
+    An installer writes `#!path`, or two lines of shell where the path is too long or has spaces for that.
+    """
+    python = re.escape(f"/{folder.parent.name}/{folder.name}/bin/python".encode())
+    head = rb"#!(?:/bin/sh\n'''exec' )?[^\n]*" + python + rb"[^\n]*\n(?:' '''\n)?"
+    return re.sub(rb"\A" + head, f"#!/{VENV}/bin/python\n".encode(), script)
+
+
+def skeleton(python: BasePython) -> Iterator[Entry]:
+    """What makes a folder a virtual environment (PEP 405)."""
+    home = posixpath.dirname(python.executable)
+    config = f"home = {home}\ninclude-system-site-packages = false\nversion = {python.version}\n"
+    yield Entry.bytes(f"{VENV}/pyvenv.cfg", config.encode())
+    yield Entry.link(f"{VENV}/bin/python", python.executable)
+    yield Entry.link(f"{VENV}/bin/python3", "python")
+    yield Entry.link(f"{VENV}/bin/python{python.version}", "python")
+    yield Entry.directory(f"{VENV}/lib/python{python.version}/site-packages")
+
+
+def with_folders(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries and the folders that they are in: who makes a missing one up may choose a mode without access."""
+    listed = list(entries)
+    present = {entry.path for entry in listed}
+    needed = {str(folder) for path in present for folder in PurePosixPath(path).parents}
+    return listed + [Entry.directory(path) for path in sorted(needed - present - {".", "opt"})]
