@@ -171,7 +171,7 @@ def engine() -> Iterator[docker.DockerClient]:
     if not was_there:
         subprocess.run([script, "stop"], check=True)
     # Only a private engine's changes are all ours.
-    if not was_there or os.environ.get("ML_CONTAINERIZE_PRIVATE_ENGINE"):
+    if not was_there or os.environ.get("ENGINE_IS_PRIVATE"):
         assert not left, f"left in the container engine: {sorted(left)}"
 
 
