@@ -6,7 +6,6 @@ import errno
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from shutil import disk_usage
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 CHUNK = 1 << 20
-_WORTH_A_THREAD = 1 << 17
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -64,82 +62,51 @@ class MissingBlob(BuildError):
         super().__init__(f"{where} does not hold {digest}", "Build or pull the image again.")
 
 
-class Hasher:
-    """SHA-256 of a stream; long chunks are hashed on a second core while the caller uses them."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self._pool: ThreadPoolExecutor | None = None
-        self.size = 0
-
-    def along(self, chunk: bytes | memoryview, use: Callable[[bytes | memoryview], object]) -> None:
-        """Hash the chunk while `use(chunk)` runs; both are done with it on return."""
-        self.size += len(chunk)
-        if len(chunk) < _WORTH_A_THREAD:
-            self._hash.update(chunk)
-            use(chunk)
-            return
-        self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="sha256")
-        hashed = self._pool.submit(self._hash.update, chunk)
-        try:
-            use(chunk)
-        finally:
-            hashed.result()
-
-    @property
-    def digest(self) -> Digest:
-        return Digest(self._hash.hexdigest())
-
-    def close(self) -> None:
-        if self._pool:
-            self._pool.shutdown()
-
-
 class BlobWriter:
-    """An unfinished blob: `write` chunks, then `commit` once; without it nothing stays."""
+    """An unfinished blob: `write` chunks, then `commit` once; without it nothing stays.
+
+    Hashing on a second thread gains nothing: the chunk would have to move to that core's cache first.
+    """
 
     def __init__(
-        self, file: BinaryIO, place: Callable[[Digest], None], *, folder: Path, expected: int = 0
+        self, file: BinaryIO, place: Callable[[Digest], None], folder: Path, wanted: Descriptor | None = None
     ) -> None:
         self._file = file
         self._place = place
         self._folder = folder
-        self._expected = expected
-        self._hasher = Hasher()
-
-    @property
-    def size(self) -> int:
-        return self._hasher.size
+        self._wanted = wanted
+        self._hash = hashlib.sha256()
+        self.size = 0
 
     def write(self, chunk: bytes | memoryview) -> None:
-        """Append a chunk, which may be reused on return; raises DiskFull."""
+        """Append a chunk, which may be reused on return; raises DiskFull, CorruptBlob if it is too much."""
+        self._hash.update(chunk)
+        self.size += len(chunk)
+        if self._wanted and self.size > self._wanted.size:
+            self._compare(self._wanted)
         with self._room():
-            self._hasher.along(chunk, self._file.write)
+            self._file.write(chunk)
 
-    def commit(
-        self,
-        media_type: str,
-        annotations: Mapping[str, str] | None = None,
-        *,
-        expect: Descriptor | None = None,
-    ) -> Descriptor:
-        """Put the blob in its place under its digest; raises DiskFull, CorruptBlob if it is not `expect`."""
+    def commit(self, media_type: str, annotations: Mapping[str, str] | None = None) -> Descriptor:
+        """Put the blob in its place under its digest; raises DiskFull, CorruptBlob if it is another."""
         with self._room():
             self._file.close()
-        made = Descriptor(media_type, self._hasher.digest, self.size, annotations or {})
-        if expect:
-            _compare(expect, made.digest, made.size, "What was received")
+        if self._wanted:
+            self._compare(self._wanted)
+        made = Descriptor(media_type, Digest(self._hash.hexdigest()), self.size, annotations or {})
         self._place(made.digest)
         return made
 
     def close(self) -> None:
-        """Let go of the file and the thread; safe to call twice."""
-        self._hasher.close()
+        """Let go of the file; safe to call twice."""
         with self._room():
             self._file.close()
 
+    def _compare(self, wanted: Descriptor) -> None:
+        _compare(wanted, Digest(self._hash.hexdigest()), self.size, "What was received")
+
     def _room(self) -> AbstractContextManager[None]:
-        return room(self._folder, max(self._expected, self.size))
+        return room(self._folder, self._wanted.size if self._wanted else self.size)
 
 
 def copy(source: BinaryIO, use: Callable[[memoryview], object], advance: Advance) -> None:
@@ -152,7 +119,7 @@ def copy(source: BinaryIO, use: Callable[[memoryview], object], advance: Advance
 
 
 class VerifiedStream(io.RawIOBase):
-    """A stream that raises CorruptBlob at its end where it is not what the descriptor says."""
+    """A stream that raises CorruptBlob, at its end or before, where it is not what was wanted."""
 
     def __init__(self, stream: BinaryIO, wanted: Descriptor, where: object) -> None:
         self._stream = stream
@@ -169,7 +136,7 @@ class VerifiedStream(io.RawIOBase):
         count: int = self._stream.readinto(view)  # type: ignore[attr-defined]  # every binary stream has it
         self._hash.update(view[:count])
         self._size += count
-        if not count and len(view):
+        if (not count and len(view)) or self._size > self._wanted.size:
             _compare(self._wanted, Digest(self._hash.hexdigest()), self._size, self._where)
         return count
 

@@ -52,9 +52,9 @@ class Content:
         if isinstance(source, Layout):
             self.layout.adopt(source.blob_path(descriptor.digest), descriptor, advance)
             return
-        with source.open(descriptor) as stream, self.layout.writer(expected=descriptor.size) as blob:
+        with source.open(descriptor) as stream, self.layout.writer(descriptor) as blob:
             copy(stream, blob.write, advance)
-            blob.commit(descriptor.media_type, expect=descriptor)
+            blob.commit(descriptor.media_type)
 
     def repository_of(self, digest: Digest) -> Repository | None:
         """The repository that already holds the blob, for a cross-repository mount."""

@@ -7,6 +7,7 @@ configuration's `created`, never by its layers.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Literal
 from ml_containerize.console import Advance
 from ml_containerize.names import Digest
 from ml_containerize.oci import media, tarball
-from ml_containerize.oci.blobs import BlobWriter, DiskFull, Hasher
+from ml_containerize.oci.blobs import BlobWriter, DiskFull
 from ml_containerize.oci.descriptor import Descriptor
 from ml_containerize.oci.entries import Entry as Entry
 from ml_containerize.oci.entries import folder_entries as folder_entries
@@ -26,7 +27,7 @@ from ml_containerize.oci.tarball import LAYER_MTIME as LAYER_MTIME
 from ml_containerize.oci.tarball import OWNER as OWNER
 
 ZSTD_LEVEL = 3
-ZSTD_THREADS = 2
+ZSTD_THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,12 @@ def _write_zstd(entries: Iterable[Entry], blob: BlobWriter, advance: Advance) ->
     # With one worker or more, zstd cuts a stream into jobs of a fixed size: the output depends neither on the
     # number of workers nor on the chunks that it is fed (https://github.com/facebook/zstd/issues/2238).
     packer = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=ZSTD_THREADS).compressobj()
-    hasher = Hasher()
-    try:
-        write_tar(
-            entries,
-            lambda chunk: hasher.along(chunk, lambda same: blob.write(packer.compress(same))),
-            advance,
-        )
-        blob.write(packer.flush())
-        return hasher.digest
-    finally:
-        hasher.close()
+    plain = hashlib.sha256()
+
+    def write(chunk: bytes | memoryview) -> None:
+        plain.update(chunk)
+        blob.write(packer.compress(chunk))
+
+    write_tar(entries, write, advance)
+    blob.write(packer.flush())
+    return Digest(plain.hexdigest())

@@ -94,20 +94,15 @@ class Layout:
         self, content: bytes, media_type: str, annotations: Mapping[str, str] | None = None
     ) -> Descriptor:
         """Store content that is at hand."""
-        with self.writer(expected=len(content)) as blob:
+        with self.writer() as blob:
             blob.write(content)
             return blob.commit(media_type, annotations)
 
     @contextmanager
-    def writer(self, *, expected: int = 0) -> Iterator[BlobWriter]:
-        """Store content as it comes; nothing is left unless it was committed. `expected` bytes, if known."""
+    def writer(self, wanted: Descriptor | None = None) -> Iterator[BlobWriter]:
+        """Store content as it comes, only as `wanted` where that is known; uncommitted, nothing is left."""
         with self._unfinished() as partial, partial.open("xb") as file:
-            blob = BlobWriter(
-                file,
-                lambda digest: self._place(partial, digest),
-                folder=self.path,
-                expected=expected,
-            )
+            blob = BlobWriter(file, lambda digest: self._place(partial, digest), self.path, wanted)
             try:
                 yield blob
             finally:
@@ -200,9 +195,9 @@ class Layout:
         partial.replace(self.blob_path(digest))
 
     def _copy(self, source: Path, descriptor: Descriptor) -> None:
-        with source.open("rb", buffering=0) as file, self.writer(expected=descriptor.size) as blob:
+        with source.open("rb", buffering=0) as file, self.writer(descriptor) as blob:
             copy(file, blob.write, lambda _: None)
-            blob.commit(descriptor.media_type, expect=descriptor)
+            blob.commit(descriptor.media_type)
 
     def _replace(self, name: str, content: bytes) -> None:
         with self._unfinished() as partial, room(self.path, len(content)):
