@@ -206,3 +206,12 @@ class Platform:
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseReference:
+    """The base image: the name people know, its digest, and a reference or layout folder to find it at."""
+
+    name: str
+    digest: Digest
+    where: str

@@ -1,7 +1,7 @@
 """A small, complete registry in memory, on loopback, that fails as it is told to.
 
-It follows the OCI distribution specification 1.1 and the Distribution project's token specification. It keeps
-a list of what it was asked, and plays a script of faults: each waits for a request that it fits, then strikes.
+It follows the OCI distribution specification 1.1 and the Distribution project's token specification. It notes
+what it was asked, and plays a script of faults: each waits for a request that it fits, then strikes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ml_containerize.names import Digest, EnvironmentKey, GitSha, ModelHash, Platform, Repository
+from ml_containerize.names import BaseReference, Digest, EnvironmentKey, GitSha, ModelHash, Platform, Repository
 from ml_containerize.oci import config as configuration
 from ml_containerize.oci import media
 from ml_containerize.oci.document import canonical
@@ -16,7 +16,7 @@ from ml_containerize.oci.layers import Entry, write_layer
 from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.manifest import Manifest
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.environment import BaseReference, Environment
+from ml_containerize.plan.environment import Environment
 from ml_containerize.plan.model import FileIdentity, Model, ModelFile
 from ml_containerize.plan.settings import load_settings
 from ml_containerize.plan.source import Source

@@ -20,7 +20,7 @@ _FORGET_AFTER = 7 * 24 * 3600.0  # seconds; registries drop unfinished uploads s
 
 
 @dataclass(slots=True)
-class Entry:
+class JournalEntry:
     """One upload's place at the registry, "" where there is none; nothing is kept without a descriptor."""
 
     location: str = ""
@@ -47,14 +47,14 @@ class Journal:
     folder: Path | None
 
     @contextmanager
-    def entry(self, repository: Repository, blob: Descriptor) -> Iterator[Entry]:
+    def entry(self, repository: Repository, blob: Descriptor) -> Iterator[JournalEntry]:
         """The entry for one blob on its way to one repository; a small blob has none, it is soon sent again.
 
         Another process that is at the same upload holds its lock; this one then makes an upload of its own.
         """
         path = self._path(repository, blob.digest)
         file = self._lock(path) if blob.size > _WORTH_IT else None
-        entry = Entry(_read(file), file)
+        entry = JournalEntry(_read(file), file)
         try:
             yield entry
         finally:

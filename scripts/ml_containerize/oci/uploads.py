@@ -20,7 +20,7 @@ from ml_containerize.errors import ContainerizeError, PushError
 from ml_containerize.names import Digest, Repository
 from ml_containerize.oci.authentication import repository_scopes
 from ml_containerize.oci.descriptor import Descriptor
-from ml_containerize.oci.journal import Entry
+from ml_containerize.oci.journal import JournalEntry
 from ml_containerize.oci.refusals import WrongDigest
 from ml_containerize.oci.retries import Temporary
 from ml_containerize.oci.session import Body, Request, Session
@@ -68,7 +68,7 @@ class BlobUpload:
         descriptor: Descriptor,
         open_: Callable[[], BinaryIO],
         *,
-        entry: Entry,
+        entry: JournalEntry,
         mount_from: Repository | None,
         advance: Advance,
     ) -> None:
