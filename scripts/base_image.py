@@ -22,12 +22,16 @@ from pathlib import Path
 from ml_containerize.command import Run, run
 from ml_containerize.console import Console
 from ml_containerize.errors import ContainerizeError, EnvironmentMissing
-from ml_containerize.names import Digest
+from ml_containerize.names import Digest, Platform
 from ml_containerize.oci import media
+from ml_containerize.oci.credentials import Credentials
 from ml_containerize.oci.descriptor import Descriptor
 from ml_containerize.oci.document import canonical
+from ml_containerize.oci.find import find_image
+from ml_containerize.oci.image import FoundImage
 from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.manifest import Manifest
+from ml_containerize.oci.registry import connector
 from ml_containerize.plan.settings import DEFAULT_BASE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +40,7 @@ CREATED = "1980-01-01T00:00:00Z"
 EPOCH = "315532800"  # the same instant in seconds
 PACKAGES = "ca-certificates,python3,python3-venv"
 PATH_IN_IMAGE = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 UNWANTED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/bug")
 FORGOTTEN = ("etc/hostname", "etc/resolv.conf", "var/log/*", "var/cache/debconf/*-old", "var/cache/ldconfig")
 _OWN_MIRROR = re.compile(r"/(debian|ubuntu)(-security|-ports)?/?$")
@@ -50,6 +54,10 @@ class BaseImageNotMade(EnvironmentMissing):
             f"No base image could be made here: {why}",
             f"Run this where {DEFAULT_BASE.partition('@')[0]} can be pulled, or on Debian or Ubuntu.",
         )
+
+
+def own_platform() -> Platform:
+    return Platform("linux", ARCHITECTURES.get(platform.machine(), platform.machine()))
 
 
 def mirror_lines(targets: str, codename: str, components: Sequence[str]) -> list[str]:
@@ -129,7 +137,7 @@ def _write_layer(layout: Layout, tar: Path) -> tuple[Descriptor, Digest]:
 
 def _write_image(layout: Layout, layer: Descriptor, diff_id: Digest, codename: str) -> None:
     config = {
-        "architecture": ARCHITECTURES[platform.machine()],
+        "architecture": own_platform().architecture,
         "os": "linux",
         "created": CREATED,
         "config": {"Cmd": ["python3"], "Env": [f"PATH={PATH_IN_IMAGE}"]},
@@ -140,33 +148,53 @@ def _write_image(layout: Layout, layer: Descriptor, diff_id: Digest, codename: s
     layout.set_image(layout.write(manifest.as_bytes(), media.MANIFEST), f"base:{codename}")
 
 
-def cached_layout(console: Console) -> Path:
-    """The base image's layout folder, made when it is first asked for."""
+def find_default() -> FoundImage | None:
+    """The default base image in its registry, unless that is out of reach."""
+    credentials = Credentials.gather("", "", "", environ=os.environ, run=run)
+    try:
+        return find_image(DEFAULT_BASE, own_platform(), connector(credentials, attempts=1))
+    except ContainerizeError:
+        return None
+
+
+def pull_layout(found: FoundImage, folder: Path, console: Console) -> None:
+    """Copy an image into a layout in `folder`, whole; raises what its registry's client raises."""
+    image = found.into(Layout.create(folder))
+    with console.progress("pulling", sum(layer.size for layer in image.manifest.layers)) as advance:
+        for layer in image.manifest.layers:
+            image.content.pull(layer, advance)
+    image.content.layout.set_image(image.descriptor, image.name)
+
+
+def cached_layout(found: FoundImage | None, console: Console) -> Path:
+    """A base image's layout folder, filled when it is first asked for."""
     folder, unfinished = CACHE / "base-layout", CACHE / "base-layout.unfinished"
     CACHE.mkdir(exist_ok=True)
     with (CACHE / "base-layout.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             shutil.rmtree(unfinished, ignore_errors=True)
-            with console.stage(
-                "base image", "made from this machine's distribution, once, in about a minute"
-            ):
+            if found:
+                pull_layout(found, unfinished, console)
+            else:
+                console.info(
+                    "No registry has the default base image for us: making one, once, in about a minute"
+                )
                 make_layout(unfinished)
             unfinished.rename(folder)
     return folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--layout", action="store_true", help="a layout folder even where the default one can be pulled"
+        "--layout", action="store_true", help="a layout folder, also of the default base image"
     )
-    parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     console = Console()
     try:
-        print(cached_layout(console))
+        found = None if (CACHE / "base-layout").exists() and options.layout else find_default()
+        print(DEFAULT_BASE if found and not options.layout else cached_layout(found, console))
     except ContainerizeError as error:
         console.error(error.title, str(error))
         return error.exit_code
