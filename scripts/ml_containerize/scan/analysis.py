@@ -60,6 +60,16 @@ class NoJavaDatabase(EnvironmentMissing):
         )
 
 
+class DamagedDatabase(EnvironmentMissing):
+    """Trivy cannot use its vulnerability database."""
+
+    def __init__(self, done: Completed) -> None:
+        super().__init__(
+            f"Trivy cannot use its vulnerability database: {last_lines(done.stderr)}",
+            "Delete the folder `trivy/db` in the cache folder, and run again with a network.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What to ask trivy about an image; `timeout` is a Go duration, `update` lets it fetch Java's."""
@@ -96,7 +106,7 @@ class Scanner:
             raise DatabaseUnreachable(last_lines(done.stderr))
 
     def analyse(self, layout: Path, question: Question) -> bytes:
-        """Trivy's JSON report on a layout; raises TrivyFailed, ScanTimedOut or NoJavaDatabase."""
+        """Trivy's JSON report on a layout; raises TrivyFailed, ScanTimedOut or what it lacks."""
         with _workplace() as folder:
             report = folder / "report.json"
             arguments = [*_question(question), "--input", str(layout), "--output", str(report)]
@@ -134,6 +144,8 @@ def _question(question: Question) -> list[str]:
 def _cause(done: Completed, question: Question) -> ScanError | EnvironmentMissing:
     if "context deadline exceeded" in done.stderr:
         return ScanTimedOut(question.timeout)
+    if "init error: DB error" in done.stderr:
+        return DamagedDatabase(done)
     return NoJavaDatabase(done) if "Java DB" in done.stderr else TrivyFailed(done)
 
 

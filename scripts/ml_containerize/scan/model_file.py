@@ -10,7 +10,7 @@ harmless.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ml_containerize.plan.model import Model, ModelFile
@@ -37,10 +37,17 @@ class ModelReport:
 def check_model(model: Model) -> ModelReport:
     """Look into the model's files without loading them."""
     checks = {"keras": _keras, "h5": _h5, "saved_model": _saved_model}
-    found = [
-        _finding(file, danger) for file in model.files for danger in dict.fromkeys(checks[model.format](file))
-    ]
+    check = checks[model.format]
+    found = [_finding(file, danger) for file in model.files for danger in _dangers(file, check)]
     return ModelReport(tuple(found), tuple(_notices(model)))
+
+
+def _dangers(file: ModelFile, check: Callable[[ModelFile], Iterator[Danger]]) -> list[Danger]:
+    """Each danger once; a file that cannot be read is one, too."""
+    try:
+        return list(dict.fromkeys(check(file)))
+    except OSError as error:
+        return [Danger(_UNREADABLE, "CRITICAL", f"it cannot be read: {error}")]
 
 
 def _notices(model: Model) -> Iterator[str]:
@@ -58,7 +65,7 @@ def _keras(file: ModelFile) -> Iterator[Danger]:
         if len(body) > _LARGEST_CONFIG:
             raise ValueError("config.json is too large")
         yield from dangers_in(parse_config(body))
-    except (OSError, KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
         yield Danger(_UNREADABLE, "CRITICAL", f"its config.json cannot be read: {error}")
 
 

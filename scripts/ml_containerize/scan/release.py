@@ -55,6 +55,8 @@ PINNED = Version(0, 74, 0)
 PINNED_SHA256 = {
     "Linux-64bit": "2ae6fe3ee734b7fdf11335663e18c75ea12dccc76062f09f164a3b0f8be4371a",
     "Linux-ARM64": "b94ce1976bbf3c15b514b605ee88be7c6d94a29be2302847ff01cb794d47aad5",
+    "macOS-64bit": "472816f6888dda689d075c30254d4210b4d1035acf365aa72332f584c2f60485",
+    "macOS-ARM64": "1caada5e0e2091909357c7525d3aa76f4b660b13821bc143b190c7483e31cc11",
 }
 _BUILDS = {
     ("Linux", "x86_64"): "Linux-64bit",
@@ -65,22 +67,12 @@ _BUILDS = {
 
 
 class NoScannerForHost(EnvironmentMissing):
-    """No pinned trivy exists for this operating system and processor."""
+    """Trivy is not released for this operating system and processor."""
 
     def __init__(self, system: str, machine: str) -> None:
         super().__init__(
-            f"There is no pinned trivy for {system} on {machine}",
-            "Install trivy and name it with `trivy-path`, or give `trivy-version` and `trivy-sha256`.",
-        )
-
-
-class ScannerNotPinned(UsageError):
-    """A version of trivy was asked for without the hash that its download must have."""
-
-    def __init__(self, version: Version) -> None:
-        super().__init__(
-            f"trivy-version is {version}, but trivy-sha256 is not set",
-            "Give the SHA-256 of that release's archive for this machine, from its signed checksums file.",
+            f"There is no release of trivy for {system} on {machine}",
+            "Install trivy and name it with `trivy-path`.",
         )
 
 
@@ -99,18 +91,18 @@ class Archive:
 
 
 def archive_for(version: str, sha256: str, system: str, machine: str) -> Archive:
-    """The archive to download; `version` and `sha256` are '' where the built-in pin applies."""
+    """The archive to download; `version` and `sha256` are '' where the built-in pin applies.
+
+    Raises MaliciousScanner, or NoScannerForHost.
+    """
     build = _BUILDS.get((system, machine))
-    if version:
-        asked = Version.parse(version)
-        asked.refuse_if_malicious("trivy-version")
-        if not sha256:
-            raise ScannerNotPinned(asked)
-        if build:
-            return Archive(asked, build, sha256)
-    elif build in PINNED_SHA256:
+    if build is None:
+        raise NoScannerForHost(system, machine)
+    if not version:
         return Archive(PINNED, build, PINNED_SHA256[build])
-    raise NoScannerForHost(system, machine)
+    asked = Version.parse(version)
+    asked.refuse_if_malicious("trivy-version")
+    return Archive(asked, build, sha256)
 
 
 def stamped_version(program: Path) -> Version | None:
