@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from ml_containerize.oci.document import canonical, parse_object
 from ml_containerize.oci.manifest import Index
 
 REF_NAME = "org.opencontainers.image.ref.name"
+ENVIRONMENT = "io.ml-containerize.environment"  # marks an image's environment, listed after the image itself
 _VERSION = {"imageLayoutVersion": "1.0.0"}
 
 
@@ -141,19 +142,38 @@ class Layout:
         with self.open(descriptor) as file:
             verify(file, descriptor, self.blob_path(descriptor.digest), advance)
 
-    def set_image(self, descriptor: Descriptor, name: str) -> None:
-        """Make this the layout's one image, under a name such as `digits:latest`."""
+    def set_image(self, descriptor: Descriptor, name: str, environment: Descriptor | None = None) -> None:
+        """Make this the layout's one image, under a name such as `digits:latest`.
+
+        An `environment` is listed after it, so that it can be published for others to build upon.
+        """
         named = replace(descriptor, annotations={**descriptor.annotations, REF_NAME: name})
-        self._replace("index.json", Index((named,)).as_bytes())
+        self._replace("index.json", Index((named, environment) if environment else (named,)).as_bytes())
+
+    def environment(self) -> Descriptor | None:
+        """The manifest of the image's environment, its key under the annotation `ENVIRONMENT`."""
+        listed = self._index().manifests
+        return next((manifest for manifest in listed if ENVIRONMENT in manifest.annotations), None)
+
+    def prune(self, kept: Collection[Digest]) -> None:
+        """Delete all blobs but these."""
+        names = {digest.hex for digest in kept}
+        for blob in self._blobs.iterdir():
+            if blob.name not in names:
+                blob.unlink()
 
     def image(self, platform: Platform | None = None) -> Descriptor:
         """The layout's image, for the platform where it has several; raises NoImage, PlatformNotFound."""
-        index = Index.parse((self.path / "index.json").read_bytes())
+        listed = self._index().manifests
+        index = Index(tuple(manifest for manifest in listed if ENVIRONMENT not in manifest.annotations))
         while True:
             chosen = self._choose(index, platform)
             if chosen.media_type not in media.INDEXES:
                 return chosen
             index = Index.parse(self.read(chosen))
+
+    def _index(self) -> Index:
+        return Index.parse((self.path / "index.json").read_bytes())
 
     def _choose(self, index: Index, platform: Platform | None) -> Descriptor:
         if len(index.manifests) == 1:
