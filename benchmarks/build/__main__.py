@@ -9,17 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from classic import Classic
-from ours import Ours
-from stand import Stand, new_model, say
+from benchmarks.build.classic import Classic
+from benchmarks.build.ours import Ours
+from benchmarks.build.stand import Stand, new_model, say
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stand import Stand, Timed, call, packages, running, say, timed
+from benchmarks.build.stand import Stand, Timed, call, packages, running, say, timed
 
 HERE = Path(__file__).parent
 ACCEPT = ", ".join(

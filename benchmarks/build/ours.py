@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from classic import manifest_size
-from stand import Stand, Timed, call, project, say, timed
+from benchmarks.build.classic import manifest_size
+from benchmarks.build.stand import Stand, Timed, call, project, say, timed
 
 COMMAND = [sys.executable, "-I", "-m", "ml_containerize"]
 

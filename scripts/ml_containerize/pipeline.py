@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ml_containerize.build.direct import build, open_built, predict_image
-from ml_containerize.errors import ContainerizeError, ScanError, SmokeError
+from ml_containerize.errors import ContainerizeError, PlanError, ScanError, SmokeError
 from ml_containerize.gates import decide, is_fresh, make_proof, policy
 from ml_containerize.oci.find import resolve_base
 from ml_containerize.oci.image import Image
@@ -26,6 +26,10 @@ from ml_containerize.trail import Trail
 _Report = TypeVar("_Report")
 
 
+class NoSmokeCases(PlanError):
+    """The smoke test is on, and nothing was recorded that it could ask."""
+
+
 class SmokeRefused(SmokeError):
     """The image did not answer as recorded."""
 
@@ -38,6 +42,7 @@ def run_pipeline(settings: Settings, tools: Tools, trail: Trail) -> None:
     """The whole job. What was reached is in `trail`, also when an error ends it."""
     connect = tools.connect(settings)
     plan = make_plan(settings, tools, connect, trail)
+    require_cases(plan)
     proof = _build(plan, tools, connect, trail)
     image = trail.known_image
     smoke_report, scan_report = _check(plan, image, proof, tools, trail)
@@ -60,6 +65,15 @@ def make_plan(settings: Settings, tools: Tools, connect: Connect, trail: Trail) 
         tools.console.info(f"model {plan.model.hash.short} ({plan.model.format}), tag {plan.identity}")
     trail.plan = plan
     return plan
+
+
+def require_cases(plan: Plan) -> None:
+    """An image that was never asked for a prediction is not proved, unless that is what the user says."""
+    if plan.settings.smoke and not plan.cases:
+        raise NoSmokeCases(
+            f"{plan.settings.project} has no smoke case ({plan.settings.smoke_cases})",
+            "Record one with `ml-containerize record`, or set `smoke: false` to publish without a prediction.",
+        )
 
 
 def _build(plan: Plan, tools: Tools, connect: Connect, trail: Trail) -> Proof | None:
@@ -158,6 +172,7 @@ def build_image(settings: Settings, tools: Tools, trail: Trail) -> None:
 def smoke_image(settings: Settings, tools: Tools, trail: Trail) -> None:
     """Ask the built image its recorded cases and keep the report for `push`."""
     plan, image = _reopen(settings, tools, trail)
+    require_cases(plan)
     report = run_smoke(plan, image, tools, trail)
     trail.decision = decide(report)
     refuse_unless(trail.decision, report)

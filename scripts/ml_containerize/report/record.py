@@ -91,7 +91,7 @@ class Record:
         """`name@sha256:…` of what was published, else of what was built, else ''."""
         if self.releases:
             return str(self.releases[0].image)
-        return f"{self.image.name}@{self.image.digest}" if self.image else ""
+        return f"{self.plan.name}@{self.image.digest}" if self.plan and self.image else ""
 
     @property
     def skipped(self) -> tuple[str, ...]:
