@@ -163,7 +163,10 @@ class Layout:
                 blob.unlink()
 
     def image(self, platform: Platform | None = None) -> Descriptor:
-        """The layout's image, for the platform where it has several; raises NoImage, PlatformNotFound."""
+        """The layout's image, for the platform where it has several.
+
+        Raises NotALayout, NoImage, PlatformNotFound, MalformedContent, MissingBlob and CorruptBlob.
+        """
         listed = self._index().manifests
         index = Index(tuple(manifest for manifest in listed if ENVIRONMENT not in manifest.annotations))
         while True:
@@ -173,7 +176,10 @@ class Layout:
             index = Index.parse(self.read(chosen))
 
     def _index(self) -> Index:
-        return Index.parse((self.path / "index.json").read_bytes())
+        try:
+            return Index.parse((self.path / "index.json").read_bytes())
+        except OSError as error:
+            raise NotALayout(self.path, f"index.json: {error.strerror}") from error
 
     def _choose(self, index: Index, platform: Platform | None) -> Descriptor:
         if len(index.manifests) == 1:
