@@ -12,10 +12,12 @@ import sys
 import tempfile
 import threading
 import time
+from mmap import mmap
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.errors import HaltServer
 
 from serving.app import create_app
 from serving.errors import ModelUnusable
@@ -51,6 +53,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._model: Model | None = None
+        self._was_ready = mmap(-1, 1)  # memory that the worker shares with the process that forks it
         super().__init__()
 
     def load_config(self) -> None:
@@ -70,6 +73,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped
             "logger_class": JsonLogger,
             "post_worker_init": self._start_loading,
             "worker_exit": _leave_at_once,
+            "child_exit": self._give_up_unless_it_was_ready,
         }.items():
             self.cfg.set(name, value)
 
@@ -89,12 +93,19 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped
     def _load_model(self) -> None:
         try:
             self._model = load_ready(self._settings)
+            self._was_ready[0] = 1
         except ModelUnusable as error:
             log.critical("%s", error)
             os._exit(BOOT_ERROR)
         except BaseException:
             log.critical("the model failed its first call", exc_info=True)
             os._exit(BOOT_ERROR)
+
+    def _give_up_unless_it_was_ready(self, arbiter: Any, _worker: Any) -> None:
+        """A worker that served is replaced; one that died while loading would only die again."""
+        if arbiter.LISTENERS and not self._was_ready[0]:
+            log.critical("the worker died before the model was ready; perhaps the memory is too small for it")
+            raise HaltServer("no worker", BOOT_ERROR)
 
 
 def _leave_at_once(_arbiter: Any, _worker: Any) -> None:
