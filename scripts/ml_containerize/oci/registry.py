@@ -10,9 +10,7 @@ tested bytes or with nothing, need all of these. The parts: `transport` (connect
 from __future__ import annotations
 
 import io
-import os
 import re
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,7 +24,7 @@ from ml_containerize.names import Digest, Repository
 from ml_containerize.oci import media
 from ml_containerize.oci.authentication import repository_scopes
 from ml_containerize.oci.blobs import VerifiedStream
-from ml_containerize.oci.credentials import Credentials, Login
+from ml_containerize.oci.credentials import Credentials
 from ml_containerize.oci.descriptor import Descriptor
 from ml_containerize.oci.document import MalformedContent, expect, expect_digest, parse_object
 from ml_containerize.oci.downloads import BlobStream
@@ -57,22 +55,11 @@ class ManifestNotFound(PushError):
 class RegistryClient:
     """Manifests, blobs and tags of one repository; any thread may use it."""
 
-    def __init__(
-        self,
-        repository: Repository,
-        login: Login | None = None,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-        attempts: int = 5,
-        journal: Path | None = None,
-        session: Session | None = None,
-    ) -> None:
-        """`session` is shared by clients of one registry; without it this client has its own."""
+    def __init__(self, repository: Repository, session: Session, journal: Journal) -> None:
+        """`session` is shared by the clients of one registry (see `connector`)."""
         self.repository = repository
-        self._journal = Journal(journal)
-        self._session = session or Session(
-            repository.registry, lambda: login, Transport(os.environ), Retries(attempts, sleep)
-        )
+        self._session = session
+        self._journal = journal
 
     def find_manifest(self, reference: str | Digest) -> Descriptor | None:
         """A tag's or digest's descriptor (`HEAD`), None where there is none; raises WrongDigest."""
@@ -162,7 +149,7 @@ class RegistryClient:
         return tags
 
     def close(self) -> None:
-        """Drop the connections, also those that other threads wait on."""
+        """Drop the connections, also those that other threads wait on; nothing can be sent any more."""
         self._session.close()
 
     def _tags_page(self, url: str) -> tuple[list[str], str | None]:
@@ -221,11 +208,17 @@ def connector(
     credentials: Credentials,
     *,
     journal: Path | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] | None = None,
     attempts: int = 5,
 ) -> Connect:
-    """Clients that share connections and logins; a repository's client is made once."""
+    """Clients that share connections and logins; a repository's client is made once.
+
+    `sleep` waits between attempts; by default a closed client cuts it short.
+    """
     transport = Transport(credentials.environ)
+    retries = Retries(attempts, sleep or transport.pause)
+    notes = Journal(journal)
+    notes.sweep()
     clients: dict[Repository, RegistryClient] = {}
     sessions: dict[str, Session] = {}
     lock = Lock()
@@ -235,9 +228,9 @@ def connector(
         with lock:
             if registry not in sessions:
                 login = partial(credentials.login, registry)
-                sessions[registry] = Session(registry, login, transport, Retries(attempts, sleep))
+                sessions[registry] = Session(registry, login, transport, retries)
             if repository not in clients:
-                clients[repository] = RegistryClient(repository, session=sessions[registry], journal=journal)
+                clients[repository] = RegistryClient(repository, sessions[registry], notes)
             return clients[repository]
 
     return connect

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
-from threading import Lock
+from threading import Event, Lock
 from typing import Protocol, Self
 from urllib.parse import urlsplit
 
@@ -40,6 +40,10 @@ class InsecureAddress(UsageError):
             f"Refusing to speak {scheme or 'no protocol'} with {host}",
             "Use https: only registries on this machine's loopback are spoken to over http.",
         )
+
+
+class Closed(Exception):
+    """The command is being ended while a thread still wants to send."""
 
 
 class Readable(Protocol):
@@ -128,6 +132,7 @@ class Transport:
         self._idle: dict[Origin, list[HTTPConnection]] = defaultdict(list)
         self._busy: set[HTTPConnection] = set()
         self._lock = Lock()
+        self._closed = Event()
 
     def send(
         self,
@@ -143,6 +148,8 @@ class Transport:
         Raises OSError or HTTPException where the connection breaks, TimeoutError after `timeout` seconds
         without a byte, and InsecureAddress.
         """
+        if self._closed.is_set():
+            raise Closed
         origin, parts = Origin.of(url), urlsplit(url)
         connection = self._take(origin)
         try:
@@ -166,8 +173,13 @@ class Transport:
                 return
         connection.close()
 
+    def pause(self, seconds: float) -> None:
+        """Sleep, unless the transport is closed meanwhile."""
+        self._closed.wait(seconds)
+
     def close(self) -> None:
-        """Drop every connection, also those that other threads are waiting on."""
+        """Drop every connection, also those that other threads wait on; nothing can be sent any more."""
+        self._closed.set()
         with self._lock:
             idle = [connection for group in self._idle.values() for connection in group]
             self._idle.clear()
