@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import docker
 import pytest
 
+from ml_containerize.command import run
 from ml_containerize.console import Console
 from ml_containerize.oci import media
 from ml_containerize.oci.config import RunSettings, extend
@@ -16,6 +20,10 @@ from ml_containerize.oci.image import Image, open_image
 from ml_containerize.oci.layers import Entry, write_layer
 from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.manifest import Manifest
+from ml_containerize.smoke.docker_engine import DockerEngine, open_docker
+from ml_containerize.smoke.docker_images import pulled
+from ml_containerize.smoke.embedded_engine import open_embedded
+from ml_containerize.smoke.engine import Engine
 
 MakeImage = Callable[..., Image]
 CREATED = "2026-01-01T00:00:00Z"
@@ -62,3 +70,26 @@ def build_image(
     )
     layout.set_image(layout.write(manifest.as_bytes(), media.MANIFEST), "faulty")
     return open_image(layout)
+
+
+@pytest.fixture(scope="session")
+def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache of unpacked layers for the session: the base is unpacked once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def docker_engine(engine: docker.DockerClient, base_layout: Path) -> Iterator[DockerEngine]:
+    """The engine with the base image in it, so that each test's image is a small layer more."""
+    opened = open_docker(os.environ, Console(quiet=True))
+    with pulled(opened.api, open_image(Layout.at(base_layout)), opened.console):
+        yield opened
+    opened.api.close()
+
+
+@pytest.fixture(params=["embedded", "docker"])
+def any_engine(request: pytest.FixtureRequest, rootfs: Path, console: Console) -> Engine:
+    if request.param == "docker":
+        opened: DockerEngine = request.getfixturevalue("docker_engine")
+        return replace(opened, console=console)
+    return open_embedded(rootfs, run, console)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ml_containerize.plan.settings import Budgets
 from ml_containerize.results import Outcome, SmokeReport
 from ml_containerize.smoke.cases import Case
 from ml_containerize.smoke.check import Examination, examine
+from ml_containerize.smoke.embedded_engine import free_port, open_embedded
 from ml_containerize.smoke.engine import Engine, PortTaken
 from ml_containerize.smoke.gpus import GpuMissing, GpuRequest, find_gpus, parse_gpus
 from ml_containerize.smoke.readiness import ready_server
@@ -27,27 +28,6 @@ CASES = (
     Case("sum", {"data": [[1.0, 2.0]]}, {"predictions": [[3.0]], "labels": ["sum"]}),
     Case("refused", {"data": "three"}, {"error": "data must be a list"}, status=400),
 )
-
-
-@pytest.fixture(scope="session")
-def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache of unpacked layers for the session: the base is unpacked once."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(params=["embedded", "docker"])
-def any_engine(request: pytest.FixtureRequest, rootfs: Path, console: Console) -> Iterator[Engine]:
-    if request.param == "docker":
-        request.getfixturevalue("engine")
-        from ml_containerize.smoke.docker_engine import open_docker
-
-        docker = open_docker(os.environ, console)
-        yield docker
-        docker.api.close()
-    else:
-        from ml_containerize.smoke.embedded_engine import open_embedded
-
-        yield open_embedded(rootfs, run, console)
 
 
 def examined(
@@ -169,10 +149,6 @@ def test_a_port_that_is_taken_is_told(any_engine: Engine, make_image: Any) -> No
 def test_a_port_that_another_program_took_meanwhile_is_given_up_for_another(
     rootfs: Path, make_image: Any, console: Console
 ) -> None:
-    from dataclasses import replace
-
-    from ml_containerize.smoke.embedded_engine import free_port, open_embedded
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

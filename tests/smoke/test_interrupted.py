@@ -15,19 +15,22 @@ from urllib.parse import urlsplit
 import docker
 import pytest
 
-from ml_containerize.console import Console
 from ml_containerize.oci.image import Image
-from ml_containerize.smoke.docker_engine import LABEL, open_docker
+from ml_containerize.smoke.docker_engine import LABEL, DockerEngine
+from ml_containerize.smoke.gpus import GpuRequest
+from ml_containerize.smoke.readiness import ready_server
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
-def started(request: pytest.FixtureRequest, make_image: Any, tmp_path: Path) -> Iterator[tuple[Any, int]]:
+def started(request: pytest.FixtureRequest, make_image: Any, rootfs: Path) -> Iterator[tuple[Any, int]]:
     """A command whose container answers, and the container's port."""
+    if request.param == "docker":
+        request.getfixturevalue("docker_engine")
     image: Image = make_image()
     script = Path(__file__).with_name("interrupted.py")
-    argv = [sys.executable, script, request.param, image.content.layout.path, tmp_path / "cache"]
+    argv = [sys.executable, script, request.param, image.content.layout.path, rootfs]
     process = subprocess.Popen(list(map(str, argv)), stdout=subprocess.PIPE, text=True)
     assert process.stdout
     url = process.stdout.readline().strip()
@@ -47,6 +50,16 @@ def closes(port: int) -> bool:
     while answers(port) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not answers(port)
+
+
+def containers(engine: docker.DockerClient) -> list[Any]:
+    """Our test image's containers; others may use the engine, too."""
+    found = engine.containers.list(all=True, filters={"label": LABEL})
+    return [container for container in found if "/faulty@" in container.attrs["Config"]["Image"]]
+
+
+def images(engine: docker.DockerClient) -> list[Any]:
+    return [image for image in engine.images.list() if "/faulty@" in str(image.attrs["RepoDigests"])]
 
 
 @pytest.mark.parametrize("started", ["embedded"], indirect=True)
@@ -69,24 +82,19 @@ def test_a_container_and_its_image_go_with_their_command(
     process.send_signal(number)
     process.wait(30)
     assert closes(port)
-    assert not engine.containers.list(all=True, filters={"label": LABEL})
-    assert not [image for image in engine.images.list() if "127.0.0.1" in str(image.attrs["RepoDigests"])]
+    assert not containers(engine)
+    assert not images(engine)
 
 
 @pytest.mark.parametrize("started", ["docker"], indirect=True)
 def test_what_a_killed_command_left_the_next_one_removes(
-    engine: docker.DockerClient, started: tuple[Any, int], make_image: Any, console: Console
+    engine: docker.DockerClient, docker_engine: DockerEngine, started: tuple[Any, int], make_image: Any
 ) -> None:
-    from ml_containerize.smoke.gpus import GpuRequest
-    from ml_containerize.smoke.readiness import ready_server
-
     process, _ = started
     process.kill()
     process.wait(10)
-    assert engine.containers.list(filters={"label": LABEL})
-    docker_engine = open_docker({}, console)
+    assert containers(engine)
     with ready_server(docker_engine, make_image(), GpuRequest("none"), 20):
-        assert len(engine.containers.list(filters={"label": LABEL})) == 1
-    docker_engine.api.close()
-    assert not engine.containers.list(all=True, filters={"label": LABEL})
-    assert not [image for image in engine.images.list() if "127.0.0.1" in str(image.attrs["RepoDigests"])]
+        assert len(containers(engine)) == 1
+    assert not containers(engine)
+    assert not images(engine)

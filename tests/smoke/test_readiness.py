@@ -20,7 +20,8 @@ class FakeServer:
     started: float = 100.0
     looks: int = field(default=0)
 
-    def unready(self) -> str:
+    def unready(self, patience: float) -> str:
+        assert patience > 0
         self.looks += 1
         return self._state()[0]
 

@@ -51,10 +51,10 @@ class Client:
     timeout: float = 60.0  # seconds for one answer
     session: requests.Session = field(default_factory=_session)
 
-    def unready(self) -> str:
-        """Why the server is not ready yet; "" when GET /readyz answers 200."""
+    def unready(self, patience: float = _READY_SECONDS) -> str:
+        """Why the server is not ready yet; "" when GET /readyz answers 200 within `patience` seconds."""
         try:
-            response = self.session.get(f"{self.url}/readyz", timeout=_READY_SECONDS)
+            response = self.session.get(f"{self.url}/readyz", timeout=min(patience, _READY_SECONDS))
         except ReadTimeout:
             return "it accepts connections but does not answer GET /readyz"
         except NotConnected:

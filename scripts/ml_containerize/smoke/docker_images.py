@@ -46,11 +46,13 @@ def pulled(api: Any, image: Image, console: Console) -> Iterator[DigestReference
     An image that the engine had before stays, with its other names; so do layers that other images use.
     """
     had_before = any(_has(api, str(digest)) for digest in (image.digest, image.manifest.config.digest))
-    with serve(image.content, image.name, image) as reference:
-        try:
+    reference: DigestReference | None = None
+    try:
+        with serve(image.content, image.name, image) as reference:
             _pull(api, reference, image, console)
-            yield reference
-        finally:
+        yield reference
+    finally:
+        if reference:
             with uninterrupted():
                 _remove(api, reference, had_before)
 

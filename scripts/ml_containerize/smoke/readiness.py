@@ -66,15 +66,19 @@ def ready_server(
 
 def wait_until_ready(
     server: Server,
-    unready: Callable[[], str],
+    unready: Callable[[float], str],
     timeout: float,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> float:
-    """Seconds from the start until the server is ready; raises StartFailed or LostPort."""
+    """Seconds from the start until the server is ready; raises StartFailed or LostPort.
+
+    `unready` is given the seconds that it may take.
+    """
+    waited = 0.0
     while True:
-        why = unready()
+        why = unready(max(timeout - waited, _INTERVAL))
         waited = clock() - server.started
         ended = server.ended()
         if (ended or not why) and server.lost_port():

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ml_containerize.command import Completed
+from ml_containerize.console import Console
+from ml_containerize.plan.settings import Settings
+from ml_containerize.smoke.cases import BadCases, Case, Tolerance, load_cases, parse_case
+from ml_containerize.smoke.record import CasesExist, RecordImpossible, RequestsRefused, format_case, record
+
+
+def fake_run(*answers: dict[str, Any], status: int = 0, stderr: str = "") -> Callable[..., Completed]:
+    """A Python whose `serving predict` prints some noise, then these answers."""
+
+    def run(argv: Sequence[str], *, stdin: str = "", **_: Any) -> Completed:
+        lines = ["loading weights", *map(json.dumps, answers)]
+        return Completed(tuple(argv), status, "\n".join(lines), stderr)
+
+    return run
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "model.keras").write_bytes(b"PK")
+    return cast(
+        "Settings",
+        SimpleNamespace(
+            project=project, model=None, output=project / ".ml-containerize", smoke_cases="smoke/*.json"
+        ),
+    )
+
+
+def write(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def recorded(
+    settings: Settings, requests: Sequence[Path], run: Callable[..., Completed], force: bool = False
+) -> tuple[Path, ...]:
+    return record(
+        settings,
+        requests,
+        python=Path("python"),
+        rtol=1e-3,
+        atol=1e-5,
+        force=force,
+        run=run,
+        console=Console(quiet=True),
+    )
+
+
+def test_a_request_becomes_a_case_that_loads(settings: Settings, tmp_path: Path) -> None:
+    request = write(tmp_path / "one.json", {"data": [[1, 2]]})
+    (written,) = recorded(settings, [request], fake_run({"predictions": [[0.25, 0.75]]}))
+    assert written == settings.project / "smoke" / "one.json"
+    (case,) = load_cases([written])
+    assert case == Case("one", {"data": [[1, 2]]}, {"predictions": [[0.25, 0.75]]}, Tolerance(1e-3, 1e-5))
+
+
+def test_a_case_is_recorded_anew_with_its_own_tolerances(settings: Settings, tmp_path: Path) -> None:
+    old = {"request": {"data": [[1]]}, "expect": {"predictions": [[9.0]]}, "rtol": 0.5}
+    target = settings.project / "smoke" / "one.json"
+    target.parent.mkdir()
+    write(target, old)
+    recorded(settings, [target], fake_run({"predictions": [[0.25]]}), force=True)
+    (case,) = load_cases([target])
+    assert (case.expect, case.tolerance.rtol) == ({"predictions": [[0.25]]}, 0.5)
+
+
+def test_a_refusal_is_recorded_only_where_it_is_asked_for(settings: Settings, tmp_path: Path) -> None:
+    refusal = {"error": "has 1 element, expected 2", "status": 400}
+    request = write(tmp_path / "short.json", {"data": [[1]]})
+    with pytest.raises(RequestsRefused, match="short: expected 200, got 400: has 1 element"):
+        recorded(settings, [request], fake_run(refusal))
+    assert not (settings.project / "smoke").exists()
+    write(request, {"request": {"data": [[1]]}, "status": 400})
+    (written,) = recorded(settings, [request], fake_run(refusal))
+    assert load_cases([written])[0].expect == {"error": "has 1 element, expected 2"}
+
+
+def test_cases_are_not_replaced_unless_forced(settings: Settings, tmp_path: Path) -> None:
+    request = write(tmp_path / "one.json", {"data": [[1]]})
+    recorded(settings, [request], fake_run({"predictions": [1.0]}))
+    with pytest.raises(CasesExist, match=r"one\.json"):
+        recorded(settings, [request], fake_run({"predictions": [2.0]}))
+    assert load_cases([settings.project / "smoke/one.json"])[0].expect == {"predictions": [1.0]}
+
+
+def test_all_bad_requests_are_told_at_once(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    (tmp_path / "b.json").write_text('{"data": [NaN]}')
+    paths = [tmp_path / "a.json", tmp_path / "b.json", tmp_path / "c.json"]
+    with pytest.raises(BadCases) as caught:
+        recorded(settings, paths, fake_run())
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["a.json", "b.json", "c.json"]
+
+
+def test_two_requests_of_one_name_are_refused(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    paths = [write(tmp_path / "one.json", {"data": [1]}), write(tmp_path / "x/one.json", {"data": [2]})]
+    with pytest.raises(BadCases, match="two requests would become this case"):
+        recorded(settings, paths, fake_run())
+
+
+def test_a_python_without_the_framework_is_exit_8_with_its_last_words(
+    settings: Settings, tmp_path: Path
+) -> None:
+    request = write(tmp_path / "one.json", {"data": [[1]]})
+    run = fake_run(status=1, stderr="ModuleNotFoundError: No module named 'tensorflow'")
+    with pytest.raises(RecordImpossible) as caught:
+        recorded(settings, [request], run)
+    assert caught.value.exit_code == 8
+    assert "No module named 'tensorflow'" in caught.value.what
+    assert "--python" in caught.value.fix
+
+
+def test_a_python_that_is_not_there_is_told(settings: Settings, tmp_path: Path) -> None:
+    def run(argv: Sequence[str], **_: Any) -> Completed:
+        raise FileNotFoundError(2, "No such file or directory", argv[0])
+
+    request = write(tmp_path / "one.json", {"data": [[1]]})
+    with pytest.raises(RecordImpossible, match="No such file or directory"):
+        recorded(settings, [request], run)
+
+
+def test_a_recorded_case_has_each_row_on_a_line_of_its_own() -> None:
+    case = Case("one", {"data": [[1, 2], [3, 4]]}, {"predictions": [["é"]]})
+    assert format_case(case) == (
+        '{\n  "request": {\n    "data": [\n      [1, 2],\n      [3, 4]\n    ]\n  },\n'
+        '  "expect": {\n    "predictions": [\n      ["é"]\n    ]\n  },\n'
+        '  "rtol": 0.0001,\n  "atol": 1e-06\n}\n'
+    )
+    assert parse_case("one", format_case(case).encode()) == case
