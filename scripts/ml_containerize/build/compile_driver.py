@@ -1,12 +1,14 @@
-"""Byte-compile files; runs inside the base image's own Python (3.8 or newer), with its standard library alone.
+"""Byte-compile files; runs in the base image's own Python (3.8 or newer), with its standard library alone.
 
-Standard input: triples of NUL-ended texts, the source's path, the bytecode's path, and the path that the source
-has in the image. The first argument is the number of processes.
+Standard input: triples of NUL-ended texts, the source's path, the bytecode's path, and the path that the
+source has in the image. The first argument is the number of processes.
 
-Every chunk of files is compiled in a process that is forked from the same state, and chunks are cut by the list
-alone: so the bytes that `marshal` writes, which depend on what is referenced from elsewhere in the interpreter,
-are the same whatever the number of processes.
+Every chunk of files is compiled in a process that is forked from the same state, and chunks are cut by the
+list alone: so the bytes that `marshal` writes, which depend on what is referenced from elsewhere in the
+interpreter, are the same whatever the number of processes.
 """
+
+# ruff: noqa: PTH103, PTH120, PTH123 (pathlib would cost more than some files do)
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ def main() -> int:
     fields = sys.stdin.buffer.read().split(b"\0")[:-1]
     jobs = list(zip(fields[0::3], fields[1::3], fields[2::3]))  # noqa: B905 (Python 3.8 and 3.9 have no strict=)
     failed = compile_all(jobs, int(sys.argv[1]))
-    print(f"compiled in {failed} failing processes" if failed else "compiled")  # noqa: T201
+    print(f"compiled in {failed} failing processes" if failed else "compiled")
     return 1 if failed else 0
 
 
@@ -55,7 +57,7 @@ def _compile_chunk(jobs: list[tuple[bytes, bytes, bytes]]) -> None:
 
 
 def compile_file(source: bytes, target: bytes, name: str) -> None:
-    """Write one file's bytecode; templates and code for another Python, which do not compile, are left out."""
+    """Write one file's bytecode; none for what does not compile: templates, code for another Python."""
     with open(source, "rb") as file:
         text = file.read()
     try:

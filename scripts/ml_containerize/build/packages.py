@@ -12,27 +12,26 @@ from ml_containerize.build.base import BasePython, UnsupportedSystem
 from ml_containerize.command import Completed, Run
 from ml_containerize.errors import BuildError, EnvironmentMissing
 from ml_containerize.oci.blobs import DiskFull
-from ml_containerize.plan.environment import Requirement
+from ml_containerize.plan.requirements import Requirement
 
 # What uv accepts as --python-platform; a platform tag's number is the oldest glibc that it runs on (PEP 600).
 _MANYLINUX = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 
 # Of the user's own settings for uv, those that say where packages come from. Others could change what is
 # installed, or fail beside this command's own flags.
-_KEPT_VARIABLES = tuple(
-    f"UV_{name}"
-    for name in (
-        "CACHE_DIR CONCURRENT_ CONFIG_FILE CREDENTIALS_DIR DEFAULT_INDEX EXTRA_INDEX_URL FIND_LINKS HTTP_ INDEX"
-        " INSECURE_HOST KEYRING_PROVIDER LOCK_TIMEOUT NATIVE_TLS NO_CACHE NO_CONFIG NO_INDEX OFFLINE"
-        " REQUEST_TIMEOUT SYSTEM_CERTS"
-    ).split()
+_KEPT_VARIABLES = (
+    *("UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX", "UV_FIND_LINKS", "UV_OFFLINE"),
+    *("UV_KEYRING_PROVIDER", "UV_CREDENTIALS_DIR", "UV_CONFIG_FILE", "UV_NO_CONFIG"),
+    *("UV_CACHE_DIR", "UV_NO_CACHE", "UV_LOCK_TIMEOUT", "UV_CONCURRENT_"),
+    *("UV_HTTP_", "UV_REQUEST_TIMEOUT", "UV_INSECURE_HOST", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS"),
 )
 
 _NAME = r"`?([A-Za-z0-9._-]+==[^\s`,]+)`?"
 _NO_WHEEL = re.compile(rf"{_NAME} has no (?:usable )?wheels?")
 _MISSING = re.compile(
-    rf"(?:no version of {_NAME}|([A-Za-z0-9._-]+) was not found in the (?:package registry|cache))"
+    rf"no version of {_NAME}|([A-Za-z0-9._-]+) was not found in the (?:package registry|cache)"
 )
+_UNREACHABLE = re.compile("network was disabled|error sending request|Failed to (?:fetch|download)")
 _WRONG_HASH = re.compile(rf"Hash mismatch for {_NAME}")
 
 
@@ -43,8 +42,8 @@ class NoWheel(BuildError):
         super().__init__(
             f"{package} has no wheel for Python {target.version} on {target.machine} with "
             f"glibc {target.glibc[0]}.{target.glibc[1]}:\n{said}",
-            "Lock a version that has one, choose a base image with another Python, or build the image with the "
-            "Dockerfile, whose container has a compiler: docker build --build-arg MODEL=<folder> .",
+            "Lock a version that has one, choose a base image with another Python, or build with the plain "
+            "Dockerfile, where pip compiles what has no wheel: docker build --build-arg MODEL=<folder> .",
         )
 
 
@@ -64,8 +63,7 @@ class WrongHash(BuildError):
     def __init__(self, package: str, said: str) -> None:
         super().__init__(
             f"{package} is not what the lock says: its hash differs:\n{said}",
-            "Find out which of the two is right before anything else; if the package was legitimately rebuilt, "
-            "lock the requirements again.",
+            "Find out which of the two is right before anything else; where it is the index, lock again.",
         )
 
 
@@ -158,9 +156,7 @@ def _explained(done: Completed, target: BasePython, venv: Path) -> BuildError | 
         return NoWheel(match[1], target, said)
     if "No space left on device" in said:
         return DiskFull(venv.parent, 0)
-    if "network was disabled" in said or re.search(
-        r"Failed to (?:fetch|download)|error sending request", said
-    ):
+    if _UNREACHABLE.search(said):
         return IndexUnreachable(said)
     if match := _MISSING.search(said):
         return PackageMissing(match[1] or match[2], said)

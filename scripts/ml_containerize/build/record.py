@@ -22,7 +22,7 @@ class Recorded:
 
 def read_record(path: Path) -> list[Recorded]:
     with path.open(newline="", encoding="utf-8") as file:
-        return [Recorded(*(row + ["", ""])[:3]) for row in csv.reader(file) if row]
+        return [Recorded(*[*row, "", ""][:3]) for row in csv.reader(file) if row]
 
 
 def write_record(lines: Iterable[Recorded]) -> bytes:

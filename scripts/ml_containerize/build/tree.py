@@ -33,7 +33,7 @@ class Tree:
             links += 1
             if links > _MOST_LINKS:
                 return None
-            target = os.readlink(found)
+            target = os.readlink(found)  # noqa: PTH115 (Path would tidy the target)
             done = "" if target.startswith("/") else done
             ahead.extendleft(reversed(_parts(target)))
         return done or "/"

@@ -176,7 +176,7 @@ def name_and_version(dist_info: str) -> tuple[str, str]:
 
 
 def disputed(records: Mapping[str, Iterable[Recorded]]) -> list[str]:
-    """The packages whose files another one may have overwritten: of several claimants the last by name wins."""
+    """The packages whose files another may have overwritten: of several claimants the last by name wins."""
     claims: dict[str, dict[str, str]] = {}
     for folder, lines in sorted(records.items()):
         for line in lines:
@@ -207,7 +207,7 @@ def skeleton(python: BasePython) -> Iterator[Entry]:
 
 
 def with_folders(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries and the folders that they are in: who makes a missing one up may choose a mode without access."""
+    """The entries and the folders that they are in: an engine would make a missing one up as it likes."""
     listed = list(entries)
     present = {entry.path for entry in listed}
     needed = {str(folder) for path in present for folder in PurePosixPath(path).parents}

@@ -1,0 +1,116 @@
+"""Building an image without a container engine: an environment, found or built, and the model on top."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from shutil import disk_usage
+
+from ml_containerize.build.environment import (
+    base_source,
+    find_environment,
+    obtain_environment,
+)
+from ml_containerize.build.environment_layers import WORK_PREFIX, EnvironmentBuilder
+from ml_containerize.build.image import assemble
+from ml_containerize.build.model import model_layers
+from ml_containerize.command import Run
+from ml_containerize.console import Console
+from ml_containerize.errors import BuildError
+from ml_containerize.names import Digest
+from ml_containerize.oci.blobs import DiskFull
+from ml_containerize.oci.content import Source
+from ml_containerize.oci.image import FoundImage, Image, open_image
+from ml_containerize.oci.layout import ENVIRONMENT, Layout
+from ml_containerize.oci.registry import Connect
+from ml_containerize.plan.decide import Plan
+
+PREDICTABLE = 256 * 2**20  # bytes of small files; packing more only to learn their digest would take seconds
+_PACKAGE_SIZE = 48 * 2**20  # bytes of disk for each package, from a TensorFlow environment's 2 GB for 41
+
+
+class AnotherImage(BuildError):
+    """The layout's image is not the one that the plan describes."""
+
+    def __init__(self, image: Image, plan: Plan) -> None:
+        super().__init__(
+            f"{image.content.layout.path} holds {image.name}, but this project is now {plan.identity}",
+            "Run `ml-containerize build` first.",
+        )
+
+
+def build(plan: Plan, *, connect: Connect, run: Run, console: Console, environ: Mapping[str, str]) -> Image:
+    """Write the plan's image into the output folder's layout, which holds nothing else afterwards."""
+    layout = _open_layout(plan)
+    builder = EnvironmentBuilder(plan, layout, connect, run, console, environ)
+
+    def build_environment() -> FoundImage:
+        _require_room(plan, len(plan.environment.requirements) * _PACKAGE_SIZE)
+        return builder.build()
+
+    _require_room(plan, plan.model.size)
+    environment = obtain_environment(plan, layout, connect, console, build_environment)
+    with console.progress("packing the model", plan.model.size) as advance:
+        image = assemble(plan, environment, model_layers(plan.model, layout, advance=advance), layout)
+    marked = replace(environment.descriptor, annotations={ENVIRONMENT: str(plan.environment.key)})
+    layout.set_image(image.descriptor, image.name, marked)
+    layout.prune(_needed(image) | _needed(environment))
+    return image
+
+
+def predict_image(plan: Plan, *, connect: Connect, console: Console) -> Image | None:
+    """The image that `build` would make, its layers where a release of it has them; None if that takes work.
+
+    Nothing is downloaded but the environment's manifest and configuration.
+    """
+    small = sum(file.size for file in plan.model.files if file.layer is None)
+    environment = find_environment(plan, connect, console) if small <= PREDICTABLE else None
+    if environment is None:
+        return None
+    layout = _open_layout(plan)
+    image = assemble(plan, environment, model_layers(plan.model, layout, large=False), layout)
+    return _with_sources(image, _released(plan, image, connect))
+
+
+def open_built(plan: Plan, *, connect: Connect, console: Console) -> Image:
+    """The image that `build` left in the layout; raises AnotherImage, NotALayout and NoImage."""
+    image = open_image(Layout.at(plan.settings.output / "layout"))
+    if any(image.labels.get(key) != value for key, value in plan.labels.items()):
+        raise AnotherImage(image, plan)
+    missing = [layer for layer in image.manifest.layers if not image.content.has(layer.digest)]
+    environment = find_environment(plan, connect, console) if missing else None
+    source = base_source(plan, connect)
+    known = environment.sources if environment else {layer.digest: source for layer in missing}
+    return _with_sources(image, known)
+
+
+def _open_layout(plan: Plan) -> Layout:
+    """The output folder's layout, without what a killed run left beside it."""
+    output = plan.settings.output
+    layout = Layout.create(output / "layout")
+    for leftover in output.glob(f"{WORK_PREFIX}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    return layout
+
+
+def _require_room(plan: Plan, size: int) -> None:
+    """Raise DiskFull before the work starts rather than in its middle; `size` in bytes."""
+    if disk_usage(plan.settings.output).free < size:
+        raise DiskFull(plan.settings.output, size)
+
+
+def _released(plan: Plan, image: Image, connect: Connect) -> Mapping[Digest, Source]:
+    """Where the layers are if the image was released."""
+    if not plan.settings.images:
+        return {}
+    source = connect(plan.settings.images[0])
+    return {layer.digest: source for layer in image.manifest.layers}
+
+
+def _with_sources(image: Image, sources: Mapping[Digest, Source]) -> Image:
+    return replace(image, content=image.content.with_sources(sources))
+
+
+def _needed(image: Image | FoundImage) -> set[Digest]:
+    return {image.digest, image.manifest.config.digest, *(layer.digest for layer in image.manifest.layers)}
