@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from doubles.registry_double import RegistryDouble
 
-from ml_containerize.names import Platform
+from ml_containerize.names import EnvironmentKey, Platform
 from ml_containerize.oci import config as configuration
 from ml_containerize.oci import media
+from ml_containerize.oci.descriptor import Descriptor
 from ml_containerize.oci.document import canonical
 from ml_containerize.oci.entries import Entry
 from ml_containerize.oci.image import Image, open_image
 from ml_containerize.oci.layers import Layer, write_layer
-from ml_containerize.oci.layout import Layout
+from ml_containerize.oci.layout import ENVIRONMENT, Layout
 from ml_containerize.oci.manifest import Index, Manifest
 
 CREATED = "2026-01-01T00:00:00Z"
@@ -68,10 +70,16 @@ def publish_index(images: Sequence[Image], double: RegistryDouble, path: str, ta
     """Put images for several platforms into a double, under one index."""
     for image in images:
         publish(image, double, path)
-    described = tuple(
-        type(image.descriptor)(
-            image.descriptor.media_type, image.digest, image.descriptor.size, platform=image.platform
-        )
-        for image in images
-    )
+    described = tuple(replace(image.descriptor, annotations={}, platform=image.platform) for image in images)
     double.put_manifest(path, Index(described).as_bytes(), media.INDEX, tag)
+
+
+def add_environment(image: Image, key: EnvironmentKey, layers: int) -> Descriptor:
+    """List an environment of the image's lowest layers beside it, as the builder does."""
+    layout, lower = image.content.layout, image.layers[:layers]
+    bare = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": []}}
+    config = layout.write(canonical(configuration.extend(bare, lower, created=CREATED)), media.CONFIG)
+    manifest = Manifest(config, tuple(layer.descriptor for layer in lower))
+    described = layout.write(manifest.as_bytes(), media.MANIFEST, {ENVIRONMENT: str(key)})
+    layout.set_image(image.descriptor, image.name, described)
+    return described

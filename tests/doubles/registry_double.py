@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 import socket
@@ -15,7 +16,7 @@ import struct
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -83,9 +84,12 @@ class RegistryDouble:
     tokens: dict[str, tuple[str, frozenset[str], float]] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    hooks: list[tuple[str, str, Callable[[], object]]] = field(default_factory=list)
     received: int = 0  # bytes of blobs
     connections: int = 0
-    taking: int = 0  # uploads under way
+    begun: int = 0  # bodies of uploads
+    taking: int = 0  # of these, how many are under way
     lock: Any = field(default_factory=threading.RLock)
 
     def __enter__(self) -> Self:
@@ -117,6 +121,10 @@ class RegistryDouble:
         self.faults.append(Fault(method, path, **what))
         return self.faults[-1]
 
+    def on(self, method: str, path: str, hook: Callable[[], object]) -> None:
+        """Do something, once, before such a request is answered."""
+        self.hooks.append((method, path, hook))
+
     def asked(self, method: str, path: str = "") -> list[Seen]:
         return [seen for seen in self.seen if seen.method == method and path in seen.path]
 
@@ -137,11 +145,18 @@ class RegistryDouble:
         return digest
 
     def wait_for_uploads(self) -> int:
-        """The bytes received, once a client that went away has been noticed."""
+        """The bytes received, once an upload has begun and the client's going away has been noticed."""
         deadline = time.monotonic() + 10
-        while self.taking and time.monotonic() < deadline:
+        while (self.taking or not self.begun) and time.monotonic() < deadline:
             time.sleep(0.01)
         return self.received
+
+    def call_hooks(self, method: str, path: str) -> None:
+        with self.lock:
+            due = [hook for hook in self.hooks if hook[0] == method and hook[1] in path]
+            self.hooks = [hook for hook in self.hooks if hook not in due]
+        for _, _, hook in due:
+            hook()
 
     def strike(self, method: str, path: str) -> Fault | None:
         with self.lock:
@@ -204,6 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.query = {key: values[-1] for key, values in parse_qs(self.parts.query).items()}
         self.left = int(self.headers.get("Content-Length") or 0)
         self.fault = self.registry.strike(self.command, self.parts.path)
+        self.registry.call_hooks(self.command, self.parts.path)
         try:
             self.respond()
         except _Reset:
@@ -339,7 +355,7 @@ class _Handler(BaseHTTPRequestHandler):
             registry.blobs[self.name][digest] = source[digest]
             self.answer(201, {"Location": f"/v2/{self.name}/blobs/{digest}", "Docker-Content-Digest": digest})
             return
-        key = f"{self.name.replace('/', '-')}-{len(registry.uploads)}"
+        key = f"{self.name.replace('/', '-')}-{next(registry.numbers)}"
         registry.uploads[key] = bytearray()
         self.answer(202, self.upload_headers(key))
 
@@ -385,6 +401,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def take(self, key: str, upload: bytearray) -> None:
         limit = self.fault.break_after if self.fault else None
+        self.registry.begun += 1
         self.registry.taking += 1
         try:
             for chunk in self.chunks(limit):
