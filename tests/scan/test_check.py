@@ -186,13 +186,16 @@ def test_what_a_reader_should_know_is_in_the_notices(
     image: Image, make_plan: MakePlan, make_database: MakeDatabase
 ) -> None:
     make_database("2026-11-01T06:00:00Z", "2026-11-02T06:00:00Z")
+    plan = make_plan(skip_db_update="true")
+    (plan.settings.project / ".trivyignore").write_text("CVE-1\n")
     report = report_on(image, OS={"Family": "debian", "Name": "10", "EOSL": True})
     report["Results"] = []
-    notices = check(make_plan(skip_db_update="true"), image, FakeTrivy(report), TRIVY_SEVERITY="LOW").notices
+    notices = check(plan, image, FakeTrivy(report), TRIVY_SEVERITY="LOW").notices
     assert "it is of 2026-11-01T06:00:00Z, 20 days old" in notices[0]
     assert notices[1] == "debian 10 gets no security updates any more"
     assert "recognised no packages" in notices[2]
-    assert "not read: TRIVY_SEVERITY" in notices[3]
+    assert "not read: the project's .trivyignore" in notices[3]
+    assert "not read: TRIVY_SEVERITY" in notices[4]
 
 
 def test_trivys_report_is_kept_without_secrets(

@@ -167,6 +167,14 @@ def test_a_secret_in_the_image_is_refused_and_never_told(
         assert "hunter2" not in told
 
 
+def test_secrets_are_searched_for_everywhere_but_in_installed_packages(
+    sample: Path, make_image: MakeImage, closed_plan: MakePlan
+) -> None:
+    places = (f"{PACKAGES}/boto/key.py", "opt/ml/model/assets/words.txt", "opt/serving/serving/key.py")
+    report = check(closed_plan(), make_image(DEBIAN, dict.fromkeys(places, f'TOKEN = "{TOKEN}"\n')))
+    assert [finding.path for finding in report.refused] == [f"/{place}" for place in places[1:]]
+
+
 def test_without_a_database_nothing_is_known(make_image: MakeImage, closed_plan: MakePlan) -> None:
     image = make_image(DEBIAN)
     with pytest.raises(NoDatabase) as caught:

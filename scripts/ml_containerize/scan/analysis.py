@@ -22,6 +22,14 @@ _NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 _PASSED = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", *_NETWORK, *map(str.lower, _NETWORK))
 _LOGIN = ("HOME", "DOCKER_CONFIG", "TRIVY_USERNAME", "TRIVY_PASSWORD", "TRIVY_REGISTRY_TOKEN")
 
+# Trivy does not search `usr/local/lib/python*` for secrets: what is there was published before it was
+# installed. The same holds for the image's virtual environment, where searching would take most of the time.
+_NOT_SEARCHED = r"""
+allow-rules:
+  - id: virtual-environment
+    path: ^/?opt/venv/lib/python[0-9.]+/site-packages/
+"""
+
 _QUIET = ("--no-progress", "--skip-version-check", "--disable-telemetry")
 _GRACE = 60  # seconds beyond trivy's own limit until it is stopped from outside
 _LAST_LINES = 5
@@ -108,8 +116,10 @@ class Scanner:
     def analyse(self, layout: Path, question: Question) -> bytes:
         """Trivy's JSON report on a layout; raises TrivyFailed, ScanTimedOut or what it lacks."""
         with _workplace() as folder:
-            report = folder / "report.json"
-            arguments = [*_question(question), "--input", str(layout), "--output", str(report)]
+            report, secret_rules = folder / "report.json", folder / "secrets.yaml"
+            secret_rules.write_text(_NOT_SEARCHED, encoding="utf-8")
+            files = ["--secret-config", secret_rules, "--input", layout, "--output", report]
+            arguments = [*_question(question), *map(str, files)]
             try:
                 done = self._start(arguments, folder, question.timeout)
             except TimeoutError as error:

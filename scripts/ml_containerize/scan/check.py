@@ -27,6 +27,7 @@ from ml_containerize.scan.trivy import Download, find_trivy
 REPORT_NAME = "trivy.json"
 CACHE_NAME = "trivy"  # trivy's own folder inside the cache; its database is in `db` there
 
+_USUAL_RULES = ".trivyignore"  # trivy itself would read it in the current folder
 _PLAIN_PATH = re.compile(r"[\w./-]+", re.ASCII)
 _SWITCHED_OFF = "the scan was switched off: `scan: false`"
 _NAMED = 5  # findings that a problem names; beyond that it counts
@@ -140,6 +141,8 @@ def _notices(report: Report, scanner: Scanner, verdict: Verdict, settings: Setti
         yield f"{report.system} gets no security updates any more"
     if not report.packages and "vuln" in settings.scanners:
         yield "trivy recognised no packages in the image, so it could compare nothing with its database"
+    if not settings.trivyignores and (settings.project / _USUAL_RULES).is_file():
+        yield f"not read: the project's {_USUAL_RULES}; name it in `trivyignores` if it should count"
     if scanner.unread_variables:
         yield f"not read: {', '.join(scanner.unread_variables)}; the scan has inputs of its own"
     yield from verdict.notices
