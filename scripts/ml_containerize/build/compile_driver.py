@@ -52,6 +52,8 @@ def _compile_chunk(jobs: list[tuple[bytes, bytes, bytes]]) -> None:
         for source, target, name in jobs:
             compile_file(source, target, os.fsdecode(name))
         status = 0
+    except OSError as error:
+        print(error, file=sys.stderr, flush=True)
     finally:
         os._exit(status)
 
