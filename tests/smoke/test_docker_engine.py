@@ -45,10 +45,11 @@ def test_an_engine_on_another_machine_is_exit_8_and_is_not_even_asked(host: str)
     assert host in caught.value.what
 
 
-def test_memory_is_what_is_in_use_without_the_file_cache() -> None:
-    v1 = {"memory_stats": {"usage": 500, "max_usage": 900, "stats": {"total_inactive_file": 200}}}
-    v2 = {"memory_stats": {"usage": 500, "stats": {"inactive_file": 100}}}
-    assert [memory_of(v1), memory_of(v2), memory_of({"memory_stats": {}})] == [300, 400, None]
+def test_memory_is_what_the_container_allocated_without_pages_of_files() -> None:
+    v1 = {"usage": 900, "stats": {"rss": 1, "total_rss": 300, "total_shmem": 20, "total_cache": 500}}
+    v2 = {"usage": 900, "stats": {"anon": 300, "shmem": 20, "file": 500}}
+    told = [memory_of({"memory_stats": stats}) for stats in (v1, v2, {"usage": 900}, {})]
+    assert told == [320, 320, 900, None]
 
 
 def test_podman_is_told_from_docker() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,10 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from ml_containerize.command import Completed
+from ml_containerize.command import Completed, run
 from ml_containerize.console import Console
 from ml_containerize.plan.settings import Settings
 from ml_containerize.smoke.cases import BadCases, Case, Tolerance, load_cases, parse_case
+from ml_containerize.smoke.compare import compare
 from ml_containerize.smoke.record import CasesExist, RecordImpossible, RequestsRefused, format_case, record
 
 
@@ -140,3 +143,23 @@ def test_a_recorded_case_has_each_row_on_a_line_of_its_own() -> None:
         '  "rtol": 0.0001,\n  "atol": 1e-06\n}\n'
     )
     assert parse_case("one", format_case(case).encode()) == case
+
+
+@pytest.mark.e2e
+def test_the_digits_model_answers_as_its_cases_say(settings: Settings, tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "examples" / "digits"
+    shutil.copy(example / "model.keras", settings.project / "model.keras")
+    paths = [example / "smoke" / name for name in ("one-scan.json", "refuses-63-pixels.json")]
+    written = record(
+        settings,
+        paths,
+        python=Path(sys.executable),
+        rtol=1e-4,
+        atol=1e-6,
+        force=False,
+        run=run,
+        console=Console(quiet=True),
+    )
+    for case, known in zip(load_cases(written), load_cases(paths), strict=True):
+        assert case.status == known.status
+        assert compare(known.expect, case.expect, known.tolerance) == []

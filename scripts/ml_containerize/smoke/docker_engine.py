@@ -146,13 +146,17 @@ class DockerServer:
 
 
 def memory_of(stats: Mapping[str, Any]) -> int | None:
-    """Bytes in use, less the file cache that the kernel can drop at once, as `docker stats` shows it."""
+    """Bytes of anonymous and shared memory, as the other engine counts them; None where nothing is told.
+
+    Pages of files are left out: which container pays for a library's pages depends on who read them first.
+    """
     told = stats.get("memory_stats") or {}
-    if "usage" not in told:
-        return None
     details = told.get("stats") or {}
-    cache = details.get("total_inactive_file", details.get("inactive_file", 0))  # cgroup v1, v2
-    return max(0, int(told["usage"]) - int(cache))
+    if "anon" in details:  # cgroup v2
+        return int(details["anon"]) + int(details.get("shmem", 0))
+    if "total_rss" in details:  # cgroup v1
+        return int(details["total_rss"]) + int(details.get("total_shmem", 0))
+    return int(told["usage"]) if "usage" in told else None
 
 
 @dataclass(frozen=True, slots=True)

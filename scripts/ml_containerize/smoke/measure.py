@@ -77,12 +77,12 @@ class Measured:
         return percentile(self.latencies_ms, 95)
 
     def __str__(self) -> str:
-        parts = [f"ready in {self.startup_seconds:.1f} s"]
+        parts = []
         if self.p50_ms is not None and self.p95_ms is not None:
             parts.append(f"latency p50 {self.p50_ms:.1f} ms, p95 {self.p95_ms:.1f} ms")
         if self.memory_bytes is not None:
             parts.append(f"peak memory {human_size(self.memory_bytes)}")
-        return " · ".join(parts)
+        return " · ".join(parts) or "nothing was measured"
 
 
 def over_budget(measured: Measured, budgets: Budgets) -> list[str]:

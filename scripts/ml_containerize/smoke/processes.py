@@ -31,24 +31,28 @@ def _children(process: int) -> list[int]:
 
 
 def memory_of(processes: Iterable[int]) -> int:
-    """Bytes of memory that processes use; pages that several of them share are counted once."""
+    """Bytes of anonymous and shared memory; what several processes share is counted once.
+
+    Pages of mapped files are left out: the kernel can drop them at any time.
+    """
     return sum(_proportional(process) or _resident(process) for process in processes)
 
 
 def _proportional(process: int) -> int:
-    return _kilobytes(_PROC / str(process) / "smaps_rollup", r"^Pss:\s+(\d+) kB")
+    return _kilobytes(_PROC / str(process) / "smaps_rollup", r"^Pss_(?:Anon|Shmem):\s+(\d+) kB")
 
 
 def _resident(process: int) -> int:
-    return _kilobytes(_PROC / str(process) / "status", r"^VmRSS:\s+(\d+) kB")
+    """Where the proportional set is not ours to read."""
+    return _kilobytes(_PROC / str(process) / "status", r"^Rss(?:Anon|Shmem):\s+(\d+) kB")
 
 
 def _kilobytes(path: Path, pattern: str) -> int:
     try:
-        match = re.search(pattern, path.read_text(), re.MULTILINE)
+        found = re.findall(pattern, path.read_text(), re.MULTILINE)
     except OSError:
         return 0  # ended meanwhile, or not ours to read
-    return int(match[1]) * 1024 if match else 0
+    return sum(map(int, found)) * 1024
 
 
 def listens(port: int, processes: Iterable[int]) -> bool:
