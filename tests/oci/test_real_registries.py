@@ -1,4 +1,4 @@
-"""The client and the loopback registry with other people's programs: docker-registry, skopeo, TLS, proxies."""
+"""The client and the loopback registry with other programs: docker-registry, skopeo, TLS, proxies."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_skopeo_copies_layers_that_are_still_in_their_registry(
 def certificate(tmp_path: Path) -> Path:
     """A certificate for registry.example that nobody but this test trusts, with its key."""
     path = tmp_path / "registry.example.pem"
-    request = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry.example".split()
+    request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=registry.example"]
     names = ["-addext", "subjectAltName=DNS:registry.example"]
     subprocess.run(
         ["openssl", *request, *names, "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True

@@ -19,7 +19,7 @@ _HUB_HOST = "registry-1.docker.io"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAME_METHOD_REDIRECTS = frozenset({307, 308})
 _MOST_REDIRECTS = 5
-_TIMEOUT = 120.0  # seconds without a byte
+TIMEOUT = 120.0  # seconds without a byte
 
 Body = bytes | Callable[[], Readable]  # a callable opens the body anew for each try
 
@@ -35,7 +35,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
     accept: frozenset[int] = frozenset({200})
-    timeout: float = _TIMEOUT
+    timeout: float = TIMEOUT
 
 
 class Session:
@@ -100,9 +100,7 @@ class Session:
         login = self._authenticator.login
         if not login:
             return LoginNeeded(self.registry, request.purpose)
-        if used and used.startswith(
-            "Bearer"
-        ):  # the token server took the login, the registry wants more rights
+        if used and used.startswith("Bearer"):  # the login was good for a token, the token not for this
             return self.refusals.denied(request.purpose, said)
         return LoginRefused(self.registry, login.username, said)
 
@@ -130,7 +128,7 @@ class Session:
         return self._send(request.method, url, headers, body, request.timeout)
 
     def _token(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
-        return self._send(method, url, headers, body, _TIMEOUT)
+        return self._send(method, url, headers, body, TIMEOUT)
 
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Readable | None, timeout: float

@@ -23,7 +23,7 @@ from ml_containerize.oci.descriptor import Descriptor
 from ml_containerize.oci.journal import JournalEntry
 from ml_containerize.oci.refusals import WrongDigest
 from ml_containerize.oci.retries import Temporary
-from ml_containerize.oci.session import Body, Request, Session
+from ml_containerize.oci.session import TIMEOUT, Body, Request, Session
 from ml_containerize.oci.transport import Response
 from ml_containerize.oci.upload_body import BlobBody
 
@@ -31,9 +31,7 @@ _AT_ONCE = 4 << 20  # bytes; below it, a resume would save less than asking for 
 _STATUS = frozenset({200, 204})
 _RECEIVED = frozenset({201, 202, 204})
 _FINISHED = frozenset({200, 201, 204})
-_SET_BACKS = frozenset(
-    {400, 404, 416}
-)  # the upload is unknown, its length another, its bytes not the digest's
+_SET_BACKS = frozenset({400, 404, 416})  # the upload is unknown, or its length or digest another
 _OCTETS = {"Content-Type": "application/octet-stream"}
 _FINISH_TIMEOUT = 600.0  # seconds; some registries copy the blob to its place before they answer
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]+)")
@@ -115,13 +113,11 @@ class BlobUpload:
         url = self._session.url(f"{self._repository.path}/blobs/{self._descriptor.digest}")
         scopes = repository_scopes(self._repository.path, "pull")
         purpose = f"look up {self._descriptor.digest} in {self._repository}"
-        with self._session.once(
-            Request("HEAD", url, purpose, scopes, accept=frozenset({200, 404}))
-        ) as response:
-            if response.status == 404:
-                return False
-            self._check(response)
-            return True
+        request = Request("HEAD", url, purpose, scopes, accept=frozenset({200, 404}))
+        with self._session.once(request) as response:
+            if response.status == 200:
+                self._check(response)
+            return response.status == 200
 
     def _start(self) -> bool:
         """Begin an upload, or mount the blob from a neighbour, which ends it (True)."""
@@ -180,8 +176,8 @@ class BlobUpload:
         self, method: str, url: str, headers: dict[str, str], body: Body, good: frozenset[int], end: int
     ) -> int:
         """Send one part of the upload; the number of bytes that the registry now has."""
-        accept = good | _SET_BACKS
-        request = Request(method, url, self._purpose, self._scopes, headers, body, accept, _FINISH_TIMEOUT)
+        timeout = _FINISH_TIMEOUT if method == "PUT" else TIMEOUT
+        request = Request(method, url, self._purpose, self._scopes, headers, body, good | _SET_BACKS, timeout)
         with self._session.once(request) as response:
             if response.status not in good:
                 raise self._set_back(response)
