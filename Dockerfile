@@ -12,19 +12,25 @@
 ARG BASE=python:3.12-slim-trixie@sha256:57cd7c3a7a273101a6485ba99423ee568157882804b1124b4dd04266317710de
 ARG MODEL=examples/digits
 
+# The model's own lock, or the model server's.
+FROM ${BASE} AS lock
+ARG MODEL
+WORKDIR /locks
+COPY serving/requirements/tensorflow.lock ${MODEL}/requirements.loc[k] ./
+RUN if [ ! -e requirements.lock ]; then mv tensorflow.lock requirements.lock; fi
+
 # The locked packages, byte-compiled; pip itself stays behind.
 FROM ${BASE} AS packages
-ARG MODEL
 WORKDIR /build
 RUN python3 -m venv pip && python3 -m venv --without-pip /opt/venv
-COPY serving/requirements/tensorflow.lock ${MODEL}/requirements.loc[k] ./
+COPY --from=lock /locks/requirements.lock ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
     --mount=type=secret,id=pip,target=/run/secrets/pip \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; \
-    lock=tensorflow.lock; if [ -s requirements.lock ]; then lock=requirements.lock; fi; \
-    pip/bin/pip --python /opt/venv/bin/python install --require-hashes --only-binary :all: --requirement "$lock"
+    pip/bin/pip --python /opt/venv/bin/python install --quiet \
+        --require-hashes --only-binary :all: --requirement requirements.lock
 
 # Exactly one model, without what lies around it in its project.
 FROM ${BASE} AS model

@@ -68,7 +68,6 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped
             "graceful_timeout": settings.graceful_timeout,
             "keepalive": 75,  # longer than a load balancer's idle time, so that it is the one to close
             "worker_tmp_dir": SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else tempfile.gettempdir(),
-            "control_socket_disable": True,
             "accesslog": "-",
             "logger_class": JsonLogger,
             "post_worker_init": self._start_loading,
@@ -76,6 +75,8 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped
             "child_exit": self._give_up_unless_it_was_ready,
         }.items():
             self.cfg.set(name, value)
+        if "control_socket_disable" in self.cfg.settings:  # gunicorn 25 and newer write one to the folder
+            self.cfg.set("control_socket_disable", True)
 
     def load(self) -> Flask:
         settings = self._settings
