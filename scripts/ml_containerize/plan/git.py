@@ -144,10 +144,16 @@ def public_url(remote: str) -> str:
     >>> public_url("https://user:token@example.org/digits.git")
     'https://example.org/digits'
     """
-    parts = urlsplit(remote)
-    if parts.scheme in {"http", "https", "ssh", "git"} and parts.hostname:
-        web = parts.scheme in {"http", "https"}
-        host = f"{parts.hostname}:{parts.port}" if web and parts.port else parts.hostname
-        return f"{parts.scheme if web else 'https'}://{host}{parts.path.removesuffix('.git')}"
-    scp = _SCP.fullmatch(remote) if not parts.scheme or "@" in remote else None
-    return f"https://{scp[1]}/{scp[2].lstrip('/').removesuffix('.git')}" if scp else ""
+    scp = _SCP.fullmatch(remote)
+    if scp:
+        return f"https://{scp[1]}/{scp[2].lstrip('/').removesuffix('.git')}"
+    try:
+        parts = urlsplit(remote)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return ""
+    if not host or parts.scheme not in {"http", "https", "ssh", "git"}:
+        return ""
+    web = parts.scheme in {"http", "https"}
+    place = f"{host}:{port}" if web and port else host
+    return f"{parts.scheme if web else 'https'}://{place}{parts.path.removesuffix('.git')}"

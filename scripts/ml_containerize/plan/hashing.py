@@ -83,11 +83,13 @@ def _hash_small(found: FoundFile, advance: Advance) -> ModelFile:
         handle = os.open(found.source, os.O_RDONLY | os.O_CLOEXEC)
         try:
             before = os.fstat(handle)
-            content = os.read(handle, before.st_size + 1)
+            content = os.read(handle, BLOCK)
         finally:
             os.close(handle)
     except OSError as error:
         raise UnreadableModel(Path(found.source), error) from error
+    if len(content) != before.st_size:
+        raise ModelChanged(found.source)
     refuse_pointer(found.source, content[:POINTER_LIMIT])
     advance(len(content))
     return _unchanged(found, before, Digest.of(content), None)
@@ -97,11 +99,12 @@ def _hash_large(found: FoundFile, advance: Advance) -> ModelFile:
     try:
         with open(found.source, "rb", buffering=0) as stream:  # noqa: PTH123
             before = os.fstat(stream.fileno())
+            blocks = _blocks(stream, before.st_size, advance)
             if before.st_size < OWN_LAYER_SIZE:
-                sha256, layer = _one_digest(stream, advance), None
+                sha256, layer = _one_digest(blocks), None
             else:
                 frame = file_frame(str(MODEL_FOLDER / found.path), before.st_size)
-                sha256, layer = _two_digests(stream, frame, advance)
+                sha256, layer = _two_digests(blocks, frame)
     except OSError as error:
         raise UnreadableModel(Path(found.source), error) from error
     return _unchanged(found, before, sha256, layer)
@@ -120,32 +123,35 @@ def identify(status: os.stat_result) -> FileIdentity:
     return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _one_digest(stream: FileIO, advance: Advance) -> Digest:
+def _one_digest(blocks: Iterable[memoryview]) -> Digest:
     content = hashlib.sha256()
-    for block in _blocks(stream):
+    for block in blocks:
         content.update(block)
-        advance(len(block))
     return Digest(content.hexdigest())
 
 
-def _two_digests(stream: FileIO, frame: tuple[bytes, bytes], advance: Advance) -> tuple[Digest, Digest]:
+def _two_digests(blocks: Iterable[memoryview], frame: tuple[bytes, bytes]) -> tuple[Digest, Digest]:
     """The content's digest, and on another core that of its layer: the content between `frame`."""
     head, tail = frame
     content, layer = hashlib.sha256(), hashlib.sha256(head)
     with ThreadPoolExecutor(1, "layer") as other:
         pending = other.submit(layer.update, b"")
-        for block in _blocks(stream):
+        for block in blocks:
             pending.result()  # the next block is read into the buffer that this one was hashed from
             pending = other.submit(layer.update, block)
             content.update(block)
-            advance(len(block))
     layer.update(tail)
     return Digest(content.hexdigest()), Digest(layer.hexdigest())
 
 
-def _blocks(stream: FileIO) -> Iterator[memoryview]:
-    """The stream in blocks, through two buffers: a block stays untouched while the next one is read."""
+def _blocks(stream: FileIO, size: int, advance: Advance) -> Iterator[memoryview]:
+    """`size` bytes in blocks, through two buffers: a block stays untouched while the next one is read.
+
+    A file that grows meanwhile is read no further; its status tells that it changed.
+    """
     buffers = [memoryview(bytearray(BLOCK)), memoryview(bytearray(BLOCK))]
-    while count := stream.readinto(buffers[0]):
+    while size and (count := stream.readinto(buffers[0][:size])):
+        size -= count
+        advance(count)
         yield buffers[0][:count]
         buffers.reverse()

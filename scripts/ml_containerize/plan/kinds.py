@@ -5,6 +5,7 @@ Text comes from flags, environment variables and action inputs; YAML has types o
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ class Number(Kind):
 
     expected: str
     minimum: float = 0
-    maximum: float = 1e12
+    maximum: float = math.inf
     whole: bool = False
 
     def text(self, text: str) -> float:
@@ -119,8 +120,8 @@ class Number(Kind):
         return value
 
     def schema(self) -> Json:
-        kind = "integer" if self.whole else "number"
-        return {"type": kind, "minimum": self.minimum, "maximum": self.maximum}
+        bounds = {"minimum": self.minimum} | ({"maximum": self.maximum} if self.maximum < math.inf else {})
+        return {"type": "integer" if self.whole else "number", **bounds}
 
     def label(self) -> str:
         return "Number"

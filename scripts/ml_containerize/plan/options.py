@@ -115,9 +115,7 @@ _PUBLISH = (
 )
 _SMOKE = (
     Option("smoke", _BOOL, "true", "Run the image and compare its predictions with the recorded cases."),
-    Option(
-        "smoke-cases", _TEXT, "smoke/*.json", "Recorded cases, a pattern inside the project.", inside=True
-    ),
+    Option("smoke-cases", _CASES, "smoke/*.json", "Recorded cases, a pattern inside the project."),
     Option("engine", Choice(("auto", "docker", "embedded")), "auto", "What runs the container."),
     Option("gpus", _GPUS, "auto", "GPUs for the container: `auto`, `none`, `all`, a count or `device=…`."),
     Option("startup-timeout", Seconds(), "120", "Seconds until the model must be ready."),

@@ -23,8 +23,8 @@ def read_specified(path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[
     """
     for _, line in logical_lines(read_text(path)):
         included = re.fullmatch(r"(?:-r|--requirement)[\s=]*(\S.*)", line)
-        if included and (inner := path.parent / included[1]) not in seen:
-            yield from read_specified(inner, seen | {path, inner})
+        if included and (inner := (path.parent / included[1]).resolve()) not in seen:
+            yield from read_specified(inner, seen | {path.resolve()})
         elif not line.startswith("-"):
             yield from _named(re.sub(r"\s--hash=\S+", "", line))
 

@@ -1,0 +1,50 @@
+"""Git as far as the plan asks it: a function that answers for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ml_containerize.command import Completed
+
+SHA = "a" * 40
+TIME = 1_767_225_600  # 2026-01-01T00:00:00Z
+
+
+@dataclass
+class GitDouble:
+    """A repository at `root` with one commit checked out; `status` is what `git status -z` prints."""
+
+    root: Path
+    sha: str = SHA
+    refs: str = "HEAD -> refs/heads/main"
+    status: str = ""
+    remote: str = "https://github.com/org/models.git"
+    others: Mapping[str, int] = field(default_factory=dict)  # further commits and their times
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def __call__(self, argv: Sequence[str], **options: Any) -> Completed:
+        assert argv[0] == "git"
+        assert options["env"]["LC_ALL"] == "C"
+        self.asked.append(tuple(argv))
+        status, output = self.answer(argv)
+        return Completed(tuple(argv), status, output, "" if status == 0 else output)
+
+    def answer(self, argv: Sequence[str]) -> tuple[int, str]:
+        match next(word for word in argv if word in {"rev-parse", "log", "status", "config"}):
+            case "rev-parse":
+                return 0, f"{self.root}\n"
+            case "status":
+                return 0, self.status
+            case "config":
+                return (0, f"{self.remote}\n") if self.remote else (1, "")
+        return self.log(argv[-2])
+
+    def log(self, name: str) -> tuple[int, str]:
+        if self.sha and name in {"HEAD", self.sha}:
+            return 0, f"{self.sha}\n{TIME}\n{self.refs}\n"
+        if name in self.others:
+            return 0, f"{name}\n{self.others[name]}\n\n"
+        return 128, f"fatal: bad revision '{name}'"
