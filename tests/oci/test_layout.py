@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.limits import largest_file
 
 from ml_containerize.names import Digest, Platform
 from ml_containerize.oci import media
@@ -29,17 +28,6 @@ def layout(tmp_path: Path) -> Layout:
 
 def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Files may not grow beyond this many bytes: as good as a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_new_layout_follows_the_specification(layout: Layout) -> None:

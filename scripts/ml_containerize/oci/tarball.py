@@ -22,7 +22,7 @@ _LARGEST = 8**11 - 1
 _OWNER = b"%07o\0" % OWNER
 _MTIME = b"%011o\0" % LAYER_MTIME
 _BLANK_SUM = b" " * 8
-_TAIL = b"ustar\x0000" + bytes(64) + b"0000000\0" * 2
+_TAIL = b"ustar\x0000" + bytes(64 + 16)
 
 
 class BadEntryPath(BuildError):
