@@ -57,6 +57,21 @@ def test_a_login_that_is_given_outright_comes_first(docker: Path) -> None:
     assert credentials.login("quay.io") is None
 
 
+@pytest.mark.parametrize(
+    ("given", "registry"),
+    [
+        ("https://ghcr.io", "ghcr.io"),
+        ("docker.io", "docker.io"),
+        ("https://index.docker.io/v1/", "docker.io"),
+    ],
+)
+def test_a_given_registry_may_be_written_as_docker_login_takes_it(
+    docker: Path, given: str, registry: str
+) -> None:
+    credentials = gather(docker, registry=given, username="ada", password="secret")
+    assert credentials.login(registry) == Login("ada", "secret")
+
+
 def test_without_any_login_a_registry_is_asked_anonymously(tmp_path: Path) -> None:
     assert gather(tmp_path / "absent").login("ghcr.io") is None
     assert Credentials().login("ghcr.io") is None

@@ -361,6 +361,18 @@ def test_two_runs_at_once_do_not_share_an_upload(
     assert len(double.asked("POST")) == 2
 
 
+def test_uploads_that_nobody_came_back_for_are_forgotten_after_a_week(
+    double: RegistryDouble, connect: ConnectTo, tmp_path: Path
+) -> None:
+    killed_at(double, connect, tmp_path)
+    (entry,) = tmp_path.iterdir()
+    connect(double, journal=tmp_path)
+    assert entry.exists()
+    os.utime(entry, (0, 0))
+    connect(double, journal=tmp_path)
+    assert not entry.exists()
+
+
 def test_a_journal_that_cannot_be_written_does_not_stop_a_push(
     double: RegistryDouble, connect: ConnectTo, tmp_path: Path
 ) -> None:

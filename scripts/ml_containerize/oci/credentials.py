@@ -72,8 +72,9 @@ class Credentials:
         cls, registry: str, username: str, password: str, *, environ: Mapping[str, str], run: Run
     ) -> Credentials:
         """The login given for one registry, and the place of Docker's own logins; nothing is read yet."""
-        name = DOCKER_HUB if registry in _HUB_HOSTS else registry
-        explicit = {name: Login(username, password)} if registry and username and password else {}
+        host = _host(registry)
+        name = DOCKER_HUB if host in _HUB_HOSTS else host
+        explicit = {name: Login(username, password)} if name and username and password else {}
         return cls(explicit, _docker_config(environ), environ, run)
 
     def login(self, registry: str) -> Login | None:
@@ -140,10 +141,14 @@ def _entries(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _is_server(server: str, registry: str) -> bool:
     """True where a config.json key, a host or a server's URL, means this registry."""
+    host = _host(server)
+    return bool(host) and (host == registry or {host, registry} <= _HUB_HOSTS)
+
+
+def _host(server: str) -> str:
+    """`https://ghcr.io/v2/` → `ghcr.io`; "" for what names more than a server."""
     parts = urlsplit(server if "://" in server else f"//{server}")
-    if parts.path not in _SERVER_PATHS:
-        return False
-    return parts.netloc == registry or {parts.netloc, registry} <= _HUB_HOSTS
+    return parts.netloc if parts.path in _SERVER_PATHS else ""
 
 
 def _decode(entry: object) -> Login | None:

@@ -1,8 +1,8 @@
 """HTTP connections to registries: kept alive, shared by threads, TLS everywhere but on loopback.
 
-It stands on the standard library's `http.client`. `requests` would do, but importing it takes a quarter of a
-second, as long as everything else that a run without changes does; and a registry client needs little of it:
-`~/.netrc` must not be used silently, cookies must not be kept, redirects and retries have rules of their own.
+It stands on the standard library's `http.client`. `requests` would do, but importing it takes a quarter of
+the second that a run without changes may take, and a registry client needs little of it: `~/.netrc` must not
+be used silently, cookies must not be kept, redirects and retries have rules of their own.
 """
 
 from __future__ import annotations
