@@ -19,6 +19,7 @@ from typing import Any
 
 import bcrypt
 import docker
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +47,11 @@ http:
 REGISTRY_LOGIN = "auth: {{htpasswd: {{realm: test, path: {file}}}}}\n"
 
 MakeRegistry = Callable[..., str]
+
+
+# A slow machine is no failure, and a failing example is printed rather than kept in the working tree.
+hypothesis.settings.register_profile("anywhere", deadline=None, database=None)
+hypothesis.settings.load_profile("anywhere")
 
 
 def pytest_configure() -> None:
