@@ -24,7 +24,7 @@ DEMO = CACHE / "demo"
 OUTPUT = ROOT / ".ml-containerize"
 COMMAND = Path(sys.executable).with_name("ml-containerize")
 MODEL = Path("examples/digits")
-SAMPLE_DATABASE = ROOT / "examples" / "trivy-db" / "db"
+MAKE_SAMPLE_DATABASE = ROOT / "examples" / "trivy-db" / "make.py"
 REGISTRY_CONFIG = """\
 version: 0.1
 log:
@@ -106,7 +106,7 @@ def database(scanner: Path) -> list[str]:
     except subprocess.TimeoutExpired:
         pass
     say("▸ trivy  its vulnerability database is out of reach: the small bundled sample serves this demo")
-    shutil.copytree(SAMPLE_DATABASE, cache / "db", dirs_exist_ok=True)
+    output_of(sys.executable, MAKE_SAMPLE_DATABASE, cache / "db")
     return ["--skip-db-update"]
 
 
@@ -156,10 +156,11 @@ def advise() -> None:
     layout = (OUTPUT / "layout").relative_to(ROOT)
     say(
         f"""
-The registry has ended; its storage stays in {(DEMO / "registry").relative_to(ROOT)}, the image also in {layout}.
-  all that happened:   less {OUTPUT.relative_to(ROOT)}/result.json
-  serve the image:     {command} serve {layout} --port 8080
-  and ask it:          curl -s localhost:8080/predict -H 'Content-Type: application/json' -d @{MODEL}/request.json"""
+The registry has ended; what it holds stays in {(DEMO / "registry").relative_to(ROOT)}.
+  all that happened   {OUTPUT.relative_to(ROOT)}/result.json
+  serve the image     {command} serve {layout} --port 8080
+  and ask it          curl -s localhost:8080/predict -H 'Content-Type: application/json' \\
+                          -d @{MODEL}/requests/one-scan.json"""
     )
 
 

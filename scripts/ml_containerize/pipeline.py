@@ -85,7 +85,9 @@ def _build(plan: Plan, tools: Tools, connect: Connect, trail: Trail) -> Proof | 
             tools.console.info(f"{known.digest} was built and proved at {proof.checked_at}")
             trail.image = known
             return proof
-        trail.image = build(plan, connect=connect, run=tools.run, console=tools.console)
+        trail.image = build(
+            plan, connect=connect, run=tools.run, console=tools.console, environ=tools.environ
+        )
     return None
 
 
@@ -166,7 +168,9 @@ def build_image(settings: Settings, tools: Tools, trail: Trail) -> None:
     connect = tools.connect(settings)
     plan = make_plan(settings, tools, connect, trail)
     with trail.stage("build", f"{plan.name} on {plan.environment.base.name}"):
-        trail.image = build(plan, connect=connect, run=tools.run, console=tools.console)
+        trail.image = build(
+            plan, connect=connect, run=tools.run, console=tools.console, environ=tools.environ
+        )
 
 
 def smoke_image(settings: Settings, tools: Tools, trail: Trail) -> None:
@@ -200,7 +204,7 @@ def _reopen(settings: Settings, tools: Tools, trail: Trail) -> tuple[Plan, Image
     """The plan, and the layout's image, which must be the one that the plan describes."""
     connect = tools.connect(settings)
     plan = make_plan(settings, tools, connect, trail)
-    image = trail.image = open_built(plan, connect=connect)
+    image = trail.image = open_built(plan, connect=connect, console=tools.console)
     return plan, image
 
 

@@ -62,4 +62,6 @@ class Trail:
             return Result.REFUSED
         if self.error:
             return Result.FAILED
-        return Result.RELEASED if self.releases else Result.PASSED
+        if self.releases:
+            return Result.RELEASED
+        return Result.PASSED if self.decision else Result.BUILT

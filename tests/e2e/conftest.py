@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +15,15 @@ from support.command import Command
 ROOT = Path(__file__).parents[2]
 
 
+def make_sample_database(folder: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "examples" / "trivy-db" / "make.py", folder], check=True)
+
+
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that holds trivy's small database; what is built once serves every test after it."""
     cache = tmp_path_factory.mktemp("cache")
-    shutil.copytree(ROOT / "examples" / "trivy-db" / "db", cache / "trivy" / "db")
+    make_sample_database(cache / "trivy" / "db")
     return cache
 
 
@@ -32,7 +36,7 @@ def command(tmp_path: Path, shared_cache: Path, base_layout: Path) -> Command:
 def new_machine(tmp_path: Path, base_layout: Path) -> Command:
     """The command where nothing was ever cached, but for the vulnerability database."""
     cache = tmp_path / "new-machine"
-    shutil.copytree(ROOT / "examples" / "trivy-db" / "db", cache / "trivy" / "db")
+    make_sample_database(cache / "trivy" / "db")
     return Command(tmp_path / "new-out", cache, str(base_layout))
 
 

@@ -7,7 +7,15 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ml_containerize.names import BaseReference, Digest, EnvironmentKey, GitSha, ModelHash, Platform, Repository
+from ml_containerize.names import (
+    BaseReference,
+    Digest,
+    EnvironmentKey,
+    GitSha,
+    ModelHash,
+    Platform,
+    Repository,
+)
 from ml_containerize.oci import config as configuration
 from ml_containerize.oci import media
 from ml_containerize.oci.document import canonical

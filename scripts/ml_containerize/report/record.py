@@ -31,6 +31,7 @@ class Result(StrEnum):
 
     RELEASED = "released"  # every gate passed, the registry has the image and its tags
     PASSED = "passed"  # every gate passed, pushing was not asked for
+    BUILT = "built"  # no gate was asked yet
     REFUSED = "refused"  # a gate said no; nothing was tagged
     FAILED = "failed"  # a stage could not do its work
 

@@ -14,6 +14,7 @@ MAX_ROWS = 50
 _VERDICTS = {
     Result.RELEASED: ("✅", "released"),
     Result.PASSED: ("✅", "passed every gate"),
+    Result.BUILT: ("🧱", "built, not proved yet"),
     Result.REFUSED: ("⛔", "refused, nothing was tagged"),
     Result.FAILED: ("❌", "failed"),
 }
