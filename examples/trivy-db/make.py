@@ -11,9 +11,9 @@ needed at this size. What the buckets hold is defined by https://github.com/aqua
 
 from __future__ import annotations
 
+import argparse
 import json
 import struct
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -191,10 +191,10 @@ def metadata(checked: str, count: int) -> bytes:
     return compact({"Version": SCHEMA_VERSION, "UpdatedAt": time, "NextUpdate": time, "Note": note}) + b"\n"
 
 
-def main(arguments: list[str]) -> None:
-    if len(arguments) != 1:
-        raise SystemExit("usage: python make.py FOLDER")
-    folder = Path(arguments[0])
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="where trivy.db and metadata.json go")
+    folder = parser.parse_args(arguments).folder
     source = json.loads((Path(__file__).parent / "advisories.json").read_text(encoding="utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "trivy.db").write_bytes(database(tree(source)))
@@ -203,4 +203,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
