@@ -4,7 +4,8 @@
 #   docker run --rm -p 127.0.0.1:8080:8080 --read-only digits
 #
 # MODEL is a folder with one model (.keras, .h5, or a SavedModel folder), or the model itself; its
-# requirements.lock is installed where it has one. Where TLS needs another CA bundle or packages come from
+# requirements.lock is installed where it has one. A package without a wheel is compiled: add what it needs for
+# that to the stage `packages`, or choose a BASE that has it. Where TLS needs another CA bundle or packages come from
 # another index, hand the files over as secrets, which leave no trace in the image:
 #
 #   docker build --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt --secret id=pip,src=pip.conf ...
@@ -29,8 +30,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip,target=/run/secrets/pip \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; \
-    pip/bin/pip --python /opt/venv/bin/python install --quiet \
-        --require-hashes --only-binary :all: --requirement requirements.lock
+    pip/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes --requirement requirements.lock
 
 # Exactly one model, without what lies around it in its project.
 FROM ${BASE} AS model

@@ -11,6 +11,7 @@ from ml_containerize.plan.requirements import Requirement, logical_lines, read_l
 from ml_containerize.plan.serving import runtime_lock, runtime_requirements
 
 FULL_RUNTIMES = {"tensorflow-cpu": "tensorflow"}  # the second does all that the first does
+SMALLER = {full: small for small, full in FULL_RUNTIMES.items()}  # on some platforms only one of them exists
 
 
 class RequirementsNotFound(PlanError):
@@ -72,7 +73,8 @@ def locked_packages(project: Path, named: Path | None, serving: Path) -> tuple[P
     if written.is_file():
         _refuse_stale(written, lock, locked)
     names = {one.name for one in locked}
-    if missing := [name for name, _ in server_needs(serving, names) if name not in names]:
+    missing = [name for name, _ in server_needs(serving, names) if not names & {name, SMALLER.get(name)}]
+    if missing:
         raise ServerNotLocked(lock, missing)
     return lock, locked
 
