@@ -58,6 +58,7 @@ def pytest_configure() -> None:
     """No setting of the workflow or person that runs the tests reaches them, nor do they write to a home."""
     for name in [name for name in os.environ if name.startswith(("GITHUB_", "INPUT_", "ML_CONTAINERIZE_"))]:
         del os.environ[name]
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(ROOT / ".cache" / "hypothesis")
     os.environ["KERAS_HOME"] = str(ROOT / ".cache" / "keras")
     os.environ["BUILDX_CONFIG"] = str(ROOT / ".cache" / "buildx")
 

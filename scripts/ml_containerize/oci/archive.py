@@ -31,6 +31,8 @@ _KINDS: dict[bytes, Kind] = {
     b"6": "special",
 }
 _LARGEST_EXTENSION = 1 << 20  # as Go's archive/tar
+_LARGEST_FILE = 1 << 62
+_MOST_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class TarReader:
             write(chunk)
 
     def _begin(self, size: int) -> None:
+        if size > _LARGEST_FILE:
+            raise CorruptLayer("a size is beyond all bounds")
         self._left, self._padding = size, -size % BLOCK
 
     def _next_block(self) -> bytes:
@@ -102,8 +106,8 @@ class TarReader:
 
     def _skip(self, count: int) -> None:
         if self._seekable and count > CHUNK:
-            self._archive.seek(count, io.SEEK_CUR)
-            return
+            self._archive.seek(count - 1, io.SEEK_CUR)
+            count = 1  # which is read, for one can seek beyond an end
         while count:
             read = len(self._archive.read(min(count, CHUNK)))
             if not read:
@@ -187,6 +191,6 @@ def _number(field: bytes) -> int:
 
 
 def _decimal(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         raise CorruptLayer("an extended header's number is malformed")
     return int(text)
