@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ml_containerize.names import TagReference
-from ml_containerize.plan.decide import Plan
 from ml_containerize.report.record import Record
 from ml_containerize.report.summary import render_summary
 from ml_containerize.results import Outcome
@@ -27,7 +26,7 @@ def outputs(record: Record, folder: Path) -> dict[str, str]:
         "tags": "\n".join(str(tag) for tag in tags),
         "tag-names": "\n".join(_names(tags)),
         "labels": "\n".join(f"{k}={v}" for k, v in sorted(image.labels.items())) if image else "",
-        "version": _version(plan) if plan else "",
+        "version": plan.version if plan else "",
         "json": json.dumps(record.as_json(), sort_keys=True, separators=(",", ":")),
         "model-hash": str(plan.model.hash) if plan else "",
         "environment-key": str(plan.environment.key) if plan else "",
@@ -40,11 +39,6 @@ def outputs(record: Record, folder: Path) -> dict[str, str]:
         "vulnerabilities": json.dumps(dict(record.scan.counts), sort_keys=True) if record.scan else "",
         "result": record.result,
     }
-
-
-def _version(plan: Plan) -> str:
-    """The first moving tag, as docker/metadata-action's output `version`; else the identity."""
-    return plan.tags[0] if plan.tags else plan.identity
 
 
 def _names(tags: list[TagReference]) -> list[str]:
