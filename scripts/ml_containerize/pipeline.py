@@ -72,7 +72,7 @@ def require_cases(plan: Plan) -> None:
     if plan.settings.smoke and not plan.cases:
         raise NoSmokeCases(
             f"{plan.settings.project} has no smoke case ({plan.settings.smoke_cases})",
-            "Record one with `ml-containerize record`, or set `smoke: false` to publish without a prediction.",
+            "Record one with `ml-containerize record`, or set `smoke: false` to publish without any.",
         )
 
 

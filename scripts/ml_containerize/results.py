@@ -53,7 +53,7 @@ class SmokeReport:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a scanner found: a vulnerability, a secret, a misconfiguration, a licence, unsafe code."""
+    """One thing that a scanner found: a vulnerability, secret, misconfiguration, licence or unsafe code."""
 
     id: str
     package: str
