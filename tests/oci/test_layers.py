@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 import pytest
 import zstandard
-from support.limits import largest_file
+from support.limits import largest_file, open_folder, user
 from support.tars import listed
 
 from ml_containerize.names import Digest
@@ -45,10 +44,8 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder that other users can write to; pytest's own is closed to them."""
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o777)
-        yield Path(folder)
+    with open_folder() as folder:
+        yield folder
 
 
 def packed(layout: Layout, *entries: Entry, compression: Compression = "none") -> Layer:
@@ -86,19 +83,6 @@ def umask(mask: int) -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-@contextmanager
-def user(number: int) -> Iterator[None]:
-    """Another user, where we are allowed to become one."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(number)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_an_uncompressed_layers_diff_id_is_its_digest(layout: Layout) -> None:
