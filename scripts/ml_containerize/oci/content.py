@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol
 
 from ml_containerize.console import Advance
 from ml_containerize.names import Digest, Repository
-from ml_containerize.oci.blobs import MissingBlob, VerifiedStream, copy
+from ml_containerize.oci.blobs import CorruptBlob, MissingBlob, copy
 from ml_containerize.oci.descriptor import Descriptor
 from ml_containerize.oci.layout import Layout
 
@@ -39,16 +39,20 @@ class Content:
         """The blob as a stream, from the layout or else from its source; raises MissingBlob."""
         return self._holder(descriptor.digest).open(descriptor)
 
-    def stream(self, descriptor: Descriptor) -> BinaryIO:
-        """As `open`, but not seekable, and raises CorruptBlob at the end of a stream that is not the blob."""
-        source = self._holder(descriptor.digest)
-        return cast("BinaryIO", VerifiedStream(source.open(descriptor), descriptor, source))
-
     def pull(self, descriptor: Descriptor, advance: Advance = lambda _: None) -> None:
-        """Bring a blob into the layout, verified; raises MissingBlob, CorruptBlob or DiskFull."""
-        if self.has(descriptor.digest):
-            return
-        source = self._holder(descriptor.digest)
+        """Bring a blob into the layout, verified also where it is there: a corrupt one is replaced.
+
+        Raises MissingBlob, CorruptBlob, DiskFull and the source's own errors.
+        """
+        source = self.sources.get(descriptor.digest)
+        try:
+            self.layout.verify(descriptor, advance)
+        except (MissingBlob, CorruptBlob):
+            if source is None:
+                raise
+            self._fetch(descriptor, source, advance)
+
+    def _fetch(self, descriptor: Descriptor, source: Source, advance: Advance) -> None:
         if isinstance(source, Layout):
             self.layout.adopt(source.blob_path(descriptor.digest), descriptor, advance)
             return

@@ -110,12 +110,19 @@ class Layout:
                 blob.close()
 
     def adopt(self, source: Path, descriptor: Descriptor, advance: Advance = lambda _: None) -> None:
-        """Take in a file after checking its digest, by a hard link if possible; raises CorruptBlob."""
-        with source.open("rb", buffering=0) as file:
+        """Take in a file after checking its digest, by a hard link if possible.
+
+        Raises MissingBlob, CorruptBlob and DiskFull.
+        """
+        try:
+            file = source.open("rb", buffering=0)
+        except FileNotFoundError as error:
+            raise MissingBlob(descriptor.digest, source) from error
+        with file:
             verify(file, descriptor, source, advance)
         with self._unfinished() as partial:
             try:
-                partial.hardlink_to(source)
+                partial.hardlink_to(source.resolve())
             except OSError:  # another file system, or one without hard links
                 return self._copy(source, descriptor)
             self._place(partial, descriptor.digest)
