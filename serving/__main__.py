@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 
-from serving.errors import ModelUnusable, Refused, SettingWrong
+from serving.errors import ModelUnusable, Refused, SettingWrong, one_line
 from serving.logs import log_to_stderr
 from serving.settings import Settings, prepare_frameworks, read_settings, usable_cpus
 
@@ -46,15 +46,18 @@ def _serve(settings: Settings) -> int:
 
 
 def _answer_lines(settings: Settings) -> int:
+    from serving.loading import load_ready
     from serving.predict import predict
-    from serving.server import load_ready
 
-    model = load_ready(settings)
+    model = load_ready(settings.model_path, settings.model_format)
     for line in sys.stdin.buffer:
         try:
             answer = predict(model, line, settings.max_rows)
         except Refused as error:
             answer = {**error.as_json(), "status": error.status}
+        except Exception as error:
+            log.exception("the model failed: %s", error)
+            answer = {"error": f"the model failed: {one_line(error)}", "status": 500}
         print(json.dumps(answer, allow_nan=False), flush=True)  # noqa: T201 - stdout is the answer
     return 0
 

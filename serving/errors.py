@@ -11,6 +11,11 @@ class ModelUnusable(Exception):
     """The model at MODEL_PATH cannot be found, loaded or described; the server ends."""
 
 
+def one_line(error: BaseException) -> str:
+    """What a framework raised, fit for a log line: its type and at most 500 characters of its message."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
 class Refused(Exception):
     """A request without a prediction: `reason` for people, `field` where the fault lies, HTTP `status`."""
 

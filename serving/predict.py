@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.errors import ModelUnusable
+from serving.errors import ModelUnusable, one_line
 from serving.inputs import parse_batch
 from serving.outputs import predictions
 from serving.runtimes import Model
@@ -22,15 +22,19 @@ def predict(model: Model, body: bytes, max_rows: int) -> dict[str, Any]:
 def warm_up(model: Model) -> bool:
     """Predict for one row of zeros, so that no client waits for the first call.
 
-    False where a free dimension leaves open what a row looks like. Raises ModelUnusable where the answer does
-    not have one element for each row.
+    False where a free dimension leaves open what a row looks like. Raises ModelUnusable where the call
+    fails, or its answer does not have one element for each row.
     """
     inputs = model.signature.inputs
     if any(spec.row_shape is None or None in spec.row_shape for spec in inputs):
         return False
     batch = {spec.name: _zeros(spec) for spec in inputs}
     rows = len(next(iter(batch.values())))
-    for name, array in model.predict(batch).items():
+    try:
+        outputs = model.predict(batch)
+    except Exception as error:
+        raise ModelUnusable(f"the model's first call failed: {one_line(error)}") from error
+    for name, array in outputs.items():
         if not array.shape or len(array) != rows:
             raise ModelUnusable(f"the output {name!r} has the shape {array.shape} for {rows} row(s)")
     return True

@@ -11,7 +11,6 @@ import os
 import sys
 import tempfile
 import threading
-import time
 from mmap import mmap
 from typing import Any
 
@@ -19,32 +18,17 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.errors import HaltServer
 
+from serving.access_log import JsonLogger
 from serving.app import create_app
 from serving.errors import ModelUnusable
-from serving.logs import JsonLogger, log_to_stderr
-from serving.predict import warm_up
-from serving.runtimes import Model, find, load
+from serving.loading import load_ready
+from serving.logs import log_to_stderr
+from serving.runtimes import Model
 from serving.settings import SHARED_MEMORY, Settings
 
 log = logging.getLogger("serving")
 
 BOOT_ERROR = 3  # a worker that ends with it ends the server, too, with the same status (gunicorn's arbiter)
-
-
-def load_ready(settings: Settings) -> Model:
-    """Find, load and warm up the model, and say how long it took; raises ModelUnusable."""
-    start = time.monotonic()
-    found = find(settings.model_path, settings.model_format)
-    model = load(found)
-    warm = warm_up(model)
-    fields = {
-        "format": found.format.name,
-        "device": model.device,
-        "seconds": round(time.monotonic() - start, 3),
-        "warm": warm,
-    }
-    log.info("%s is ready", found.path.name, extra={"fields": fields})
-    return model
 
 
 class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped
@@ -93,13 +77,13 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped
 
     def _load_model(self) -> None:
         try:
-            self._model = load_ready(self._settings)
+            self._model = load_ready(self._settings.model_path, self._settings.model_format)
             self._was_ready[0] = 1
         except ModelUnusable as error:
             log.critical("%s", error)
             os._exit(BOOT_ERROR)
         except BaseException:
-            log.critical("the model failed its first call", exc_info=True)
+            log.critical("the model could not be loaded", exc_info=True)
             os._exit(BOOT_ERROR)
 
     def _give_up_unless_it_was_ready(self, arbiter: Any, _worker: Any) -> None:

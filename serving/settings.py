@@ -38,7 +38,7 @@ def read_settings(environ: Mapping[str, str], cpus: int) -> Settings:
         port=whole("PORT", 8080, 0, 65535),
         model_path=Path(environ.get("MODEL_PATH") or "/opt/ml/model"),
         model_format=environ.get("MODEL_FORMAT", ""),
-        threads=whole("THREADS", max(4, 2 * cpus), 1, 512),
+        threads=whole("THREADS", max(8, 2 * cpus), 1, 512),
         max_body=whole("MAX_BODY_MIB", 16, 1, 2048) * _MIB,
         max_rows=whole("MAX_ROWS", 4096, 1, 2**31 - 1),
         graceful_timeout=whole("GRACEFUL_TIMEOUT", 25, 0, 3600),

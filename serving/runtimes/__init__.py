@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
-from serving.errors import ModelUnusable
+from serving.errors import ModelUnusable, one_line
 from serving.signature import Signature
 from serving.tensors import Tensor
 
@@ -79,7 +79,10 @@ def find(path: Path, wanted: str = "") -> Found:
     if wanted and wanted not in known:
         raise ModelUnusable(f"unknown model format {wanted!r}, known are {', '.join(known)}")
     formats = [known[wanted]] if wanted else FORMATS
-    found = [Found(each, candidate) for each in formats for candidate in each.candidates(path)]
+    try:
+        found = [Found(each, candidate) for each in formats for candidate in each.candidates(path)]
+    except OSError as error:
+        raise ModelUnusable(f"{path} cannot be read: {error.strerror}") from error
     if len(found) != 1:
         what = "several models" if found else "no model of a known format"
         names = ", ".join(each.path.name for each in found) or ", ".join(known)
@@ -94,8 +97,6 @@ def load(found: Found) -> Model:
     except ModelUnusable:
         raise
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ModelUnusable(
-            f"{found.path.name} cannot be loaded as {found.format.name}: {reason[:500]}"
-        ) from error
+        what = f"{found.path.name} cannot be loaded as {found.format.name}"
+        raise ModelUnusable(f"{what}: {one_line(error)}") from error
     return model

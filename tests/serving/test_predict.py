@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,14 @@ def test_no_row_is_made_up_where_a_dimension_is_free(shape: tuple[int | None, ..
     model = Recorder(np.zeros((1, 1)), TensorSpec("a", "float32", shape))
     assert not warm_up(model)
     assert model.batch == {}
+
+
+def test_a_model_whose_first_call_fails_is_unusable(doubler: Any) -> None:
+    doubler.error = RuntimeError("no kernel\n  for this processor")
+    with pytest.raises(
+        ModelUnusable, match=r"first call failed: RuntimeError: no kernel for this processor$"
+    ):
+        warm_up(doubler)
 
 
 @pytest.mark.parametrize("answer", [np.float32(0), np.zeros((2, 1))])

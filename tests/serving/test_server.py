@@ -106,6 +106,7 @@ def test_a_worker_that_dies_after_it_was_ready_is_replaced(server: Any) -> None:
 def test_a_worker_that_dies_while_it_loads_ends_the_server(start: Start) -> None:
     server = start(DIGITS)
     server.wait_until_listening()
+    assert server.ask("/healthz")[0] == 200  # from the worker
     os.kill(server.worker, signal.SIGKILL)
     assert server.process.wait(30) == 3
     (why,) = [line["message"] for line in server.errors if line["level"] == "critical"]

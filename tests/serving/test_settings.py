@@ -11,7 +11,7 @@ from serving.settings import prepare_frameworks, read_settings, usable_cpus
 
 def test_an_empty_environment_gives_the_images_defaults() -> None:
     settings = read_settings({}, cpus=1)
-    assert (settings.host, settings.port, settings.threads) == ("0.0.0.0", 8080, 4)  # noqa: S104
+    assert (settings.host, settings.port, settings.threads) == ("0.0.0.0", 8080, 8)  # noqa: S104
     assert settings.model_path == Path("/opt/ml/model")
     assert settings.max_body == 16 * 2**20
     assert settings.about == {}

@@ -41,7 +41,7 @@ class RecordImpossible(EnvironmentMissing):
         super().__init__(
             f"{python} could not answer with the model:\n{reason}",
             "Name the Python that the model was trained with: --python venv/bin/python. "
-            "It needs the framework (tensorflow), flask and gunicorn.",
+            "It needs the framework (tensorflow).",
         )
 
 
