@@ -55,7 +55,7 @@ def checked(path: str) -> str:
     parts = path.split("/")
     if "" in parts or "." in parts or ".." in parts:
         raise BadEntryPath(path, "it must be relative, without empty, '.' or '..' parts")
-    if any(part.startswith(".wh.") for part in parts):
+    if "/.wh." in f"/{path}":
         raise BadEntryPath(path, "names that begin with '.wh.' mean deletions there")
     return path
 
