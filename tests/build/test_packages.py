@@ -56,7 +56,8 @@ SAID: dict[str, tuple[type[Exception], str]] = {
 
 @pytest.fixture
 def installer(tmp_path: Path, python: BasePython, runs: Runs) -> Installer:
-    return Installer(python, tmp_path, {"UV_INDEX": "https://example.org/simple"}, runs, "/usr/bin/python3")
+    environ = {"UV_INDEX": "https://example.org/simple"}
+    return Installer(python, tmp_path, environ, runs, runs.start, "/usr/bin/python3")
 
 
 def test_only_wheels_that_fit_the_target_and_their_hashes_are_installed(
@@ -80,11 +81,20 @@ def test_uv_reads_the_locks_own_lines_and_nothing_else(tmp_path: Path, installer
     )
 
 
-def test_a_lock_without_packages_gives_an_empty_environment(
+def test_nothing_is_started_for_no_packages(tmp_path: Path, installer: Installer, runs: Runs) -> None:
+    installer.install([], tmp_path / "venv")
+    assert not runs.seen
+
+
+def test_packages_can_be_installed_beside_other_work(
     tmp_path: Path, installer: Installer, runs: Runs
 ) -> None:
-    installer.install([], tmp_path / "venv")
-    assert [argv[1] for argv, _, _ in runs.seen] == ["venv"]
+    runs.answer(0)
+    runs.answer(1, stderr="error: something new")
+    with installer.installing([FLASK], tmp_path / "venv") as finish:
+        assert len(runs.seen) == 1
+        with pytest.raises(InstallFailed):
+            finish()
 
 
 def test_a_package_can_be_put_over_another(tmp_path: Path, installer: Installer, runs: Runs) -> None:

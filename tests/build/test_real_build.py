@@ -200,7 +200,7 @@ def test_a_sandbox_and_the_bases_own_loader_compile_to_the_same_bytes(
         )
         compiler = Compiler(tree, python, run, bwrap, processes)
         compiled = compiler.compile([Source(f"{name}.py", f"opt/{name}.py") for name in names], work)
-        made.append({path: file.read_bytes() for path, file in compiled.items()})
+        made.append({path: Path(file).read_bytes() for path, file in compiled.items()})
     assert len(made[0]) == len(names)
     assert made[0] == made[1]
 
@@ -255,12 +255,12 @@ import sys
 from pathlib import Path
 from ml_containerize.build.packages import Installer
 from ml_containerize.build.base import BasePython
-from ml_containerize.command import run
+from ml_containerize.command import run, start
 from ml_containerize.plan.requirements import Requirement
 import os
 target = BasePython("3.12", "/usr/bin/python3.12", "x86_64", (2, 36))
 locked = Requirement("flask", "3.1.3", "", ("sha256:" + "0" * 64,))
-Installer(target, Path.cwd(), os.environ, run).install([locked], Path.cwd() / "venv")
+Installer(target, Path.cwd(), os.environ, run, start).install([locked], Path.cwd() / "venv")
 """
 
 

@@ -32,7 +32,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read(folder: Path, python: BasePython) -> list[Distribution]:
-    return Installation(folder, python).distributions()
+    installation = Installation(folder, python)
+    return installation.distributions(installation.records())
 
 
 def entries_of(distribution: Distribution) -> dict[str, Entry]:
@@ -163,6 +164,14 @@ def test_a_file_of_two_packages_belongs_to_the_last_by_name(folder: Path, python
     assert f"{SITE}/shared.py" not in entries_of(first)
     assert f"{SITE}/shared.py" in entries_of(second)
     assert "shared.py" in record_of(first)
+
+
+def test_files_that_are_claimed_elsewhere_stay_out(folder: Path, python: BasePython) -> None:
+    install_package(folder, "a", "1", {"shared.py": b"# a\n", "own.py": b""})
+    installation = Installation(folder, python)
+    [package] = installation.distributions(installation.records(), {"shared.py"})
+    assert [module.path for module in package.modules] == [f"{SITE}/own.py"]
+    assert f"{SITE}/shared.py" not in entries_of(package)
 
 
 def test_files_that_packages_disagree_about_are_put_right_by_their_owner(

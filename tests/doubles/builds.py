@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from doubles.registry_double import RegistryDouble
 
@@ -54,6 +56,11 @@ class Runs:
     ) -> Completed:
         self.seen.append((list(argv), env or {}, stdin))
         return self.answers.pop(0) if self.answers else ok()
+
+    @contextmanager
+    def start(self, argv: Sequence[str], **options: Any) -> Iterator[Callable[[], Completed]]:
+        """The same for programs that run beside others."""
+        yield lambda: self(argv, **options)
 
     def answer(self, status: int, stderr: str = "", stdout: str = "") -> None:
         self.answers.append(Completed(("program",), status, stdout, stderr))

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ml_containerize.build import compile_driver
 from ml_containerize.build.base import BasePython, library_folders
@@ -22,6 +22,7 @@ _LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-a
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
 _OPTIONS = ("-S", "-s", "-B", "-W", "ignore")  # no site-packages, no bytecode of its own, no warnings
 _INSIDE = "/ml-containerize"  # where the work folder is in the sandbox
+_MADE = "bytecode"  # where bytecode is in the work folder
 _DONE = "compiled\n"
 
 
@@ -53,22 +54,21 @@ class Compiler:
     bwrap: Path | None
     processes: int
 
-    def compile(self, sources: Iterable[Source], work: Path) -> dict[str, Path]:
+    def compile(self, sources: Iterable[Source], work: Path) -> dict[str, str]:
         """Compile into the work folder; bytecode by its path inside the image. Raises CompilingFailed.
 
         What does not compile (templates, code for another Python) has no bytecode.
         """
         ordered = sorted(sources, key=lambda source: source.image_path)
-        targets = {source.image_path: self._target(source) for source in ordered}
+        targets = {s.image_path: bytecode_path(s.image_path, self.python.cache_tag) for s in ordered}
         driver = work / "compile_driver.py"
         shutil.copyfile(compile_driver.__file__, driver)
-        fields = [text for s in ordered for text in (s.path, targets[s.image_path], f"/{s.image_path}")]
+        fields = [
+            text for s in ordered for text in (s.path, f"{_MADE}/{targets[s.image_path]}", f"/{s.image_path}")
+        ]
         self._run_driver(driver, "".join(f"{field}\0" for field in fields), work)
-        made = {bytecode_path(path, self.python.cache_tag): work / target for path, target in targets.items()}
-        return {path: file for path, file in made.items() if file.exists()}
-
-    def _target(self, source: Source) -> str:
-        return f"bytecode/{bytecode_path(source.image_path, self.python.cache_tag)}"
+        made = {target: f"{work}/{_MADE}/{target}" for target in targets.values()}
+        return {target: file for target, file in made.items() if os.path.exists(file)}  # noqa: PTH110
 
     def _run_driver(self, driver: Path, jobs: str, work: Path) -> None:
         arguments = (*_OPTIONS, driver.name, str(self.processes))
@@ -109,8 +109,8 @@ class Compiler:
 
 def bytecode_path(path: str, cache_tag: str) -> str:
     """Where Python looks for a module's bytecode (PEP 3147)."""
-    module = PurePosixPath(path)
-    return str(module.parent / "__pycache__" / f"{module.stem}.{cache_tag}.pyc")
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/__pycache__/{name.removesuffix('.py')}.{cache_tag}.pyc"
 
 
 def find_bwrap() -> Path | None:

@@ -12,7 +12,7 @@ from ml_containerize.build.environment import (
     find_environment,
     obtain_environment,
 )
-from ml_containerize.build.environment_layers import WORK_PREFIX, EnvironmentBuilder
+from ml_containerize.build.environment_builder import WORK_PREFIX, EnvironmentBuilder
 from ml_containerize.build.image import assemble
 from ml_containerize.build.model import model_layers
 from ml_containerize.command import Run

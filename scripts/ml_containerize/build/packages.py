@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ml_containerize.build.base import BasePython, UnsupportedSystem
-from ml_containerize.command import Completed, Run
+from ml_containerize.command import Completed, Run, Start
 from ml_containerize.errors import BuildError, EnvironmentMissing
 from ml_containerize.oci.blobs import DiskFull
 from ml_containerize.plan.requirements import Requirement
@@ -92,39 +93,56 @@ class Installer:
     folder: Path
     environ: Mapping[str, str]
     run: Run
+    start: Start
     python: str = sys.executable
 
     def install(self, requirements: Sequence[Requirement], venv: Path) -> None:
-        """Make a virtual environment that holds exactly these packages.
+        """Make a virtual environment that holds exactly these packages; none is made for none.
 
         Raises NoWheel, PackageMissing, WrongHash, IndexUnreachable, InstallFailed and DiskFull.
         """
-        self._uv(venv, "venv", "--no-project", "--python", self.python, str(venv))
-        self._pip_install(requirements, venv)
+        with self.installing(requirements, venv) as finish:
+            finish()
+
+    @contextmanager
+    def installing(self, requirements: Sequence[Requirement], venv: Path) -> Iterator[Callable[[], None]]:
+        """The same beside other work; the context's value waits for it, and raises what `install` raises."""
+        if not requirements:
+            yield lambda: None
+            return
+        self._make(venv)
+        with self.start(self._pip_install(requirements, venv), cwd=self.folder, env=self._environ) as wait:
+            yield lambda: self._refuse(wait(), venv)
 
     def reinstall(self, requirement: Requirement, venv: Path) -> None:
         """Put one package's files over what other packages put in their place."""
-        self._pip_install([requirement], venv, "--reinstall")
+        argv = [*self._pip_install([requirement], venv), "--reinstall"]
+        self._refuse(self.run(argv, cwd=self.folder, env=self._environ), venv)
 
-    def _pip_install(self, requirements: Sequence[Requirement], venv: Path, *more: str) -> None:
-        if not requirements:
-            return
+    def _make(self, venv: Path) -> None:
+        argv = self._uv("venv", "--no-project", "--python", self.python, str(venv))
+        self._refuse(self.run(argv, cwd=self.folder, env=self._environ), venv)
+
+    def _pip_install(self, requirements: Sequence[Requirement], venv: Path) -> list[str]:
         lock = venv.with_suffix(".txt")
         lock.write_text("".join(f"{requirement}\n" for requirement in requirements))
-        self._uv(
-            venv,
+        return self._uv(
             *("pip", "install", "--python", str(venv / "bin" / "python"), "--requirements", str(lock)),
             *("--python-version", self.target.version, "--python-platform", platform_tag(self.target)),
             *("--only-binary", ":all:", "--require-hashes", "--no-deps"),
             *("--link-mode", "hardlink", "--no-compile-bytecode"),
-            *more,
         )
 
-    def _uv(self, venv: Path, *arguments: str) -> None:
+    def _uv(self, *arguments: str) -> list[str]:
         from uv import find_uv_bin
 
-        argv = [find_uv_bin(), *arguments, "--quiet", "--no-progress", "--color", "never"]
-        done = self.run(argv, cwd=self.folder, env=uv_environment(self.environ))
+        return [find_uv_bin(), *arguments, "--quiet", "--no-progress", "--color", "never"]
+
+    @property
+    def _environ(self) -> dict[str, str]:
+        return uv_environment(self.environ)
+
+    def _refuse(self, done: Completed, venv: Path) -> None:
         if not done.ok:
             raise _explained(done, self.target, venv)
 

@@ -6,10 +6,11 @@ Python, and notes of where an installer found something stay behind.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -20,9 +21,12 @@ from ml_containerize.oci.layers import Entry
 
 VENV = "opt/venv"
 
+_SCRIPTS = f"{VENV}/bin/"
 _INSTALLER_NOTES = {"uv_cache.json", "uv_build.json", "direct_url.json"}
 _HEADERS = re.compile(r"^(?:\.\./){3}include/site/python3\.\d+/")
 _DIST_INFO = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)\.dist-info")
+
+Records = Mapping[str, Sequence[Recorded]]  # by the names of .dist-info folders
 
 
 class DamagedPackage(BuildError):
@@ -46,7 +50,7 @@ class MisplacedFile(BuildError):
 class Module:
     """A Python file: where it is on this machine, and its path inside the image."""
 
-    source: Path
+    source: str
     path: str
 
 
@@ -77,22 +81,25 @@ class Installation:
         """Named after the Python that runs this command, not after the target's."""
         return next(self.folder.glob("lib/python3.*/site-packages"))
 
-    def records(self) -> dict[str, list[Recorded]]:
+    def records(self) -> Records:
         """What each package's RECORD says, by the name of its .dist-info folder."""
         found = sorted(self.site_packages.glob("*.dist-info/RECORD"))
         return {path.parent.name: [line for line in read_record(path) if _is_kept(line)] for path in found}
 
-    def distributions(self) -> list[Distribution]:
-        """All packages in the order of their names; raises DamagedPackage and MisplacedFile."""
-        records = self.records()
+    def distributions(self, records: Records, claimed: Collection[str] = ()) -> list[Distribution]:
+        """All packages in the order of their names, without files that are `claimed` by others already.
+
+        Raises DamagedPackage and MisplacedFile.
+        """
         owners = {line.path: folder for folder, lines in sorted(records.items()) for line in lines}
+        owners |= dict.fromkeys(claimed, "")
         return [self._distribution(folder, lines, owners) for folder, lines in sorted(records.items())]
 
     def _distribution(
         self, folder: str, lines: Sequence[Recorded], owners: Mapping[str, str]
     ) -> Distribution:
         name, version = name_and_version(folder)
-        reading = _Reading(f"{name} {version}", self)
+        reading = _Reading(f"{name} {version}", self.folder, str(self.site_packages), self.python.version)
         for line in lines:
             reading.add(line, owned=owners[line.path] == folder)
         reading.add_record(f"{folder}/RECORD")
@@ -101,10 +108,12 @@ class Installation:
 
 @dataclass(slots=True)
 class _Reading:
-    """One package on its way into the image."""
+    """One package on its way into the image; 17,000 files make every call count."""
 
     distribution: str
-    installation: Installation
+    folder: Path
+    site_packages: str
+    version: str  # of the target's Python
     entries: list[Entry] = field(default_factory=list)
     modules: list[Module] = field(default_factory=list)
     lines: list[Recorded] = field(default_factory=list)  # of the RECORD inside the image
@@ -112,42 +121,43 @@ class _Reading:
 
     def add(self, line: Recorded, owned: bool) -> None:
         """Take in a line and, unless another package has put its own file there, the file."""
-        python = self.installation.python
-        record_path = _HEADERS.sub(f"../../../include/site/python{python.version}/", line.path)
-        path = posixpath.normpath(f"{VENV}/lib/python{python.version}/site-packages/{record_path}")
-        if not path.startswith(f"{VENV}/"):
-            raise MisplacedFile(self.distribution, line.path)
-        if not owned or not path.startswith(f"{VENV}/bin/"):
+        record_path, path = self._places(line.path)
+        if not owned:
             self.lines.append(Recorded(record_path, line.hash, line.size))
-        if owned:
-            self._add_file(line, record_path, path)
-
-    def add_record(self, record_path: str) -> None:
-        content = write_record([*self.lines, Recorded(record_path)])
-        version = self.installation.python.version
-        self._add_bytes(f"{VENV}/lib/python{version}/site-packages/{record_path}", content)
-
-    def _add_file(self, line: Recorded, record_path: str, path: str) -> None:
-        source = self.installation.site_packages / line.path
+            return
+        source = f"{self.site_packages}/{line.path}"
         executable = self._check(source, line)
-        if path.startswith(f"{VENV}/bin/"):
-            content = relocated(source.read_bytes(), self.installation.folder)
+        if path.startswith(_SCRIPTS):
+            content = relocated(Path(source).read_bytes(), self.folder)
             self.lines.append(recorded(record_path, content))
-            self._add_bytes(path, content, executable)
+            self.entries.append(Entry.bytes(path, content, executable))
             return
         if path.endswith(".py"):
             self._check_source(source, line)
             self.modules.append(Module(source, path))
+        self.lines.append(Recorded(record_path, line.hash, line.size))
         self.entries.append(Entry.file(path, source, executable))
 
-    def _add_bytes(self, path: str, content: bytes, executable: bool = False) -> None:
-        self.entries.append(Entry.bytes(path, content, executable))
+    def add_record(self, path: str) -> None:
+        content = write_record([*self.lines, Recorded(path)])
+        self.entries.append(Entry.bytes(self._places(path)[1], content))
         self.size += len(content)
 
-    def _check(self, source: Path, line: Recorded) -> bool:
+    def _places(self, path: str) -> tuple[str, str]:
+        """A recorded path as it must be in the image's RECORD, and from the image's root."""
+        site_packages = f"{VENV}/lib/python{self.version}/site-packages"
+        if ".." not in path:
+            return path, f"{site_packages}/{path}"
+        path = _HEADERS.sub(f"../../../include/site/python{self.version}/", path)
+        from_root = posixpath.normpath(f"{site_packages}/{path}")
+        if not from_root.startswith(f"{VENV}/"):
+            raise MisplacedFile(self.distribution, path)
+        return path, from_root
+
+    def _check(self, source: str, line: Recorded) -> bool:
         """True for an executable file; raises DamagedPackage where its size is not the recorded one."""
         try:
-            status = source.lstat()
+            status = os.lstat(source)
         except FileNotFoundError:
             raise DamagedPackage(self.distribution, line.path) from None
         if not stat.S_ISREG(status.st_mode) or line.size not in {"", str(status.st_size)}:
@@ -155,16 +165,19 @@ class _Reading:
         self.size += status.st_size
         return bool(status.st_mode & stat.S_IXUSR)
 
-    def _check_source(self, source: Path, line: Recorded) -> None:
+    def _check_source(self, source: str, line: Recorded) -> None:
         """Modules are what people edit in place, and with them uv's cache, which shares the file."""
-        if line.hash.startswith("sha256=") and record_hash(source.read_bytes()) != line.hash:
+        with open(source, "rb") as file:  # noqa: PTH123 (pathlib would cost more than the hash)
+            content = file.read()
+        if line.hash.startswith("sha256=") and record_hash(content) != line.hash:
             raise DamagedPackage(self.distribution, line.path)
 
 
 def _is_kept(line: Recorded) -> bool:
-    path = PurePosixPath(line.path)
-    is_note = path.parent.name.endswith(".dist-info") and path.name in _INSTALLER_NOTES | {"RECORD"}
-    return not is_note and path.parent.name != "__pycache__"
+    folder, _, name = line.path.rpartition("/")
+    if folder.endswith(".dist-info"):
+        return name not in _INSTALLER_NOTES and name != "RECORD"
+    return not folder.endswith("__pycache__")
 
 
 def name_and_version(dist_info: str) -> tuple[str, str]:
@@ -175,7 +188,7 @@ def name_and_version(dist_info: str) -> tuple[str, str]:
     return re.sub(r"[-_.]+", "-", match["name"]).lower(), match["version"]
 
 
-def disputed(records: Mapping[str, Iterable[Recorded]]) -> list[str]:
+def disputed(records: Records) -> list[str]:
     """The packages whose files another may have overwritten: of several claimants the last by name wins."""
     claims: dict[str, dict[str, str]] = {}
     for folder, lines in sorted(records.items()):

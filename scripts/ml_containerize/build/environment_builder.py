@@ -1,0 +1,150 @@
+"""Building an environment from its lock: install, byte-compile, pack. No container runs.
+
+What takes long to download and unpack is installed beside the rest: its one large archive keeps one processor
+busy, while the others compile and pack what is there already.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ml_containerize.build.base import DEFAULT_PATH, BasePython, find_python
+from ml_containerize.build.bytecode import Compiler, Source, find_bwrap, processors
+from ml_containerize.build.environment_layers import Bytecode, EnvironmentLayers, large_size
+from ml_containerize.build.image import environment_image
+from ml_containerize.build.packages import Installer
+from ml_containerize.build.tree import Tree
+from ml_containerize.build.venv import Installation, Module, disputed, name_and_version
+from ml_containerize.command import Run, Start, start
+from ml_containerize.console import Console
+from ml_containerize.oci.config import env_of
+from ml_containerize.oci.content import Content
+from ml_containerize.oci.find import find_image
+from ml_containerize.oci.image import FoundImage, Image
+from ml_containerize.oci.layers import Layer
+from ml_containerize.oci.layout import Layout
+from ml_containerize.oci.registry import Connect
+from ml_containerize.oci.rootfs import RootFolders
+from ml_containerize.plan.decide import Plan
+from ml_containerize.plan.host import runs_here
+from ml_containerize.plan.requirements import Requirement
+from ml_containerize.plan.serving import serving_files
+
+WORK_PREFIX = "work-"
+SERVING = "opt/serving"
+
+# Known to be large. That a name is missing here, or one too many, costs some seconds and nothing else.
+_LARGE = ("tensorflow", "torch", "jaxlib", "nvidia-", "triton", "onnxruntime", "xgboost", "pyspark")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentBuilder:
+    """Builds a plan's environment into a layout; its work folder beside that is gone afterwards."""
+
+    plan: Plan
+    layout: Layout
+    connect: Connect
+    run: Run
+    console: Console
+    environ: Mapping[str, str]
+    start: Start = start
+
+    def build(self) -> FoundImage:
+        """The environment, its own layers in the layout.
+
+        Raises what finding and unpacking the base, `find_python`, `Installer` and `Compiler` raise.
+        """
+        environment = self.plan.environment
+        base = find_image(environment.base.where, environment.platform, self.connect)
+        tree = self._unpack(base)
+        path = env_of(base.config).get("PATH", DEFAULT_PATH)
+        python = find_python(tree, path, environment.platform, environment.base.name)
+        with TemporaryDirectory(prefix=WORK_PREFIX, dir=self.plan.settings.output) as folder:
+            layers = self._make_layers(tree, python, Path(folder))
+        return environment_image(self.plan, base, layers)
+
+    def _unpack(self, base: FoundImage) -> Tree:
+        content = Content(self.layout, base.sources)
+        image = Image(base.name, base.descriptor, base.manifest, base.config, content)
+        return Tree(RootFolders(self.plan.settings.cache / "rootfs", self.console).of(image))
+
+    def _make_layers(self, tree: Tree, python: BasePython, work: Path) -> list[Layer]:
+        requirements = self.plan.environment.requirements
+        self.console.info(f"installing {len(requirements)} packages for Python {python.version}")
+        large, others = split(requirements)
+        serving = _copy_serving(self.plan.environment.serving, work / "serving")
+        installer = Installer(python, self.plan.settings.project, self.environ, self.run, self.start)
+        layers = EnvironmentLayers(self.layout, python)
+        assembly = _Assembly(installer, self._compiler(tree, python), layers, work, self.console)
+        with installer.installing(large, work / "large") as finish:
+            installer.install(others, work / "others")
+            assembly.take("others", others, serving)
+            finish()
+            assembly.take("large", large)
+        with self.console.progress("packing the other packages", layers.waiting) as advance:
+            return layers.finish(serving, advance)
+
+    def _compiler(self, tree: Tree, python: BasePython) -> Compiler | None:
+        platform = self.plan.environment.platform
+        if runs_here(platform):
+            return Compiler(tree, python, self.run, find_bwrap(), processors())
+        self.console.warn(
+            f"programs for {platform} do not run on this machine: the packages are not byte-compiled, "
+            "so containers take longer to start"
+        )
+        return None
+
+
+@dataclass(slots=True)
+class _Assembly:
+    """Takes what was installed in a folder of the work folder: reads, compiles, and packs what is large."""
+
+    installer: Installer
+    compiler: Compiler | None
+    layers: EnvironmentLayers
+    work: Path
+    console: Console
+    claimed: set[str] = field(default_factory=set)  # paths that have their owner
+
+    def take(self, folder: str, requirements: Sequence[Requirement], further: Sequence[Module] = ()) -> None:
+        """`further` modules are compiled along."""
+        installation = Installation(self.work / folder, self.layers.python)
+        records = installation.records() if requirements else {}
+        by_name = {requirement.name: requirement for requirement in requirements}
+        for winner in disputed(records):
+            self.installer.reinstall(by_name[name_and_version(winner)[0]], installation.folder)
+        distributions = installation.distributions(records, self.claimed)
+        self.claimed |= {line.path for lines in records.values() for line in lines}
+        bytecode = self._compile([*(module for one in distributions for module in one.modules), *further])
+        with self.console.progress("packing large packages", large_size(distributions)) as advance:
+            self.layers.add(distributions, bytecode, advance)
+
+    def _compile(self, modules: Sequence[Module]) -> Bytecode:
+        if self.compiler is None or not modules:
+            return {}
+        self.console.info(f"byte-compiling {len(modules)} modules in {self.compiler.processes} processes")
+        sources = [Source(os.path.relpath(module.source, self.work), module.path) for module in modules]
+        return self.compiler.compile(sources, self.work)
+
+
+def split(requirements: Sequence[Requirement]) -> tuple[list[Requirement], list[Requirement]]:
+    """What is known to be large, and all others; nothing counts as large where there is nothing else."""
+    large = [one for one in requirements if one.name.startswith(_LARGE)]
+    others = [one for one in requirements if not one.name.startswith(_LARGE)]
+    return (large, others) if others else ([], large)
+
+
+def _copy_serving(folder: Path, into: Path) -> list[Module]:
+    """The serving package, where the compiler's sandbox can read it."""
+    modules = []
+    for path in serving_files(folder):
+        copy = into / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / path, copy)
+        modules.append(Module(str(copy), f"{SERVING}/serving/{path.as_posix()}"))
+    return modules
