@@ -136,7 +136,7 @@ class DockerServer:
         return ""
 
     def follow(self) -> Iterator[str]:
-        for chunk in self.api.logs(self.name, stream=True, follow=True, tail=0):
+        for chunk in self.api.logs(self.name, stream=True, follow=True):
             yield chunk.decode(errors="replace")
 
     def memory(self) -> int | None:

@@ -85,7 +85,6 @@ class EmbeddedServer:
 
     def follow(self) -> Iterator[str]:
         with self.log_file.open("rb") as file:
-            file.seek(0, os.SEEK_END)
             while True:
                 ended = self.ended()
                 if text := file.read().decode(errors="replace"):

@@ -102,7 +102,7 @@ class Server(Protocol):
         """The end of what it printed, at most LOG_BYTES."""
 
     def follow(self) -> Iterator[str]:
-        """What it prints from now on, until it ends."""
+        """All that it prints, from its start until it ends."""
 
     def memory(self) -> int | None:
         """Bytes that it uses now; None where that cannot be measured. May be called from any thread."""
