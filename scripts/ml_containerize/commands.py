@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ml_containerize.errors import ContainerizeError
+from ml_containerize.lockfile import FolderInUse, locked
 from ml_containerize.plan.settings import Settings, load_settings
 from ml_containerize.tools import Tools
 from ml_containerize.trail import Trail
@@ -111,13 +112,17 @@ Work = Callable[[Settings, Tools, Trail], None]
 
 
 def _recorded(arguments: argparse.Namespace, tools: Tools, work: Work) -> int:
-    """Do the work, and write down how it ended, however it ended."""
+    """Do the work, alone in the output folder, and write down how it ended, however it ended."""
     trail = Trail(tools.console)
-    folder, summary = Path.cwd() / ".ml-containerize", True
+    folder, summary, ours = Path.cwd() / ".ml-containerize", True, True
     try:
         settings = _settings(arguments, tools)
         folder, summary = settings.output, settings.summary
-        work(settings, tools, trail)
+        with locked(folder):
+            work(settings, tools, trail)
+    except FolderInUse:
+        ours = False  # the record there is the other run's
+        raise
     except ContainerizeError as error:
         trail.error = error
         raise
@@ -125,7 +130,8 @@ def _recorded(arguments: argparse.Namespace, tools: Tools, work: Work) -> int:
         trail.error = Interrupted("the run was stopped before its end; nothing was tagged")
         raise
     finally:
-        _report(trail, tools, folder, summary)
+        if ours:
+            _report(trail, tools, folder, summary)
     _print(_dumped(trail.record().as_json()) if arguments.json else trail.record().reference)
     return 0
 

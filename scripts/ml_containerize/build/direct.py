@@ -12,8 +12,7 @@ from ml_containerize.build.environment import (
     find_environment,
     obtain_environment,
 )
-from ml_containerize.build.environment_builder import WORK_PREFIX, EnvironmentBuilder
-from ml_containerize.build.image import assemble
+from ml_containerize.build.image import WORK_PREFIX, assemble
 from ml_containerize.build.model import model_layers
 from ml_containerize.command import Run
 from ml_containerize.console import Console
@@ -43,11 +42,12 @@ class AnotherImage(BuildError):
 def build(plan: Plan, *, connect: Connect, run: Run, console: Console, environ: Mapping[str, str]) -> Image:
     """Write the plan's image into the output folder's layout, which holds nothing else afterwards."""
     layout = _open_layout(plan)
-    builder = EnvironmentBuilder(plan, layout, connect, run, console, environ)
 
     def build_environment() -> FoundImage:
+        from ml_containerize.build.environment_builder import EnvironmentBuilder
+
         _require_room(plan, len(plan.environment.requirements) * _PACKAGE_SIZE)
-        return builder.build()
+        return EnvironmentBuilder(plan, layout, connect, run, console, environ).build()
 
     _require_room(plan, plan.model.size)
     environment = obtain_environment(plan, layout, connect, console, build_environment)

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from ml_containerize.build.base import DEFAULT_PATH, BasePython, find_python
 from ml_containerize.build.bytecode import Compiler, Source, find_bwrap, processors
 from ml_containerize.build.environment_layers import Bytecode, EnvironmentLayers, large_size
-from ml_containerize.build.image import environment_image
+from ml_containerize.build.image import WORK_PREFIX, environment_image
 from ml_containerize.build.packages import Installer
 from ml_containerize.build.tree import Tree
 from ml_containerize.build.venv import Installation, Module, disputed, name_and_version
@@ -35,7 +35,6 @@ from ml_containerize.plan.host import runs_here
 from ml_containerize.plan.requirements import Requirement
 from ml_containerize.plan.serving import serving_files
 
-WORK_PREFIX = "work-"
 SERVING = "opt/serving"
 
 # Known to be large. That a name is missing here, or one too many, costs some seconds and nothing else.
