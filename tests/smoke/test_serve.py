@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,3 +110,20 @@ def test_a_server_that_falls_over_ends_the_command_with_exit_5(make_image: Any, 
     assert process.returncode == 5
     assert "the model divides by zero" in stderr
     assert "the container exited with status 3" in stderr
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs util-linux")
+def test_where_user_namespaces_are_forbidden_the_embedded_engine_is_exit_8(
+    make_image: Any, rootfs: Path
+) -> None:
+    """The limit is set inside a user namespace of the test's own: it is nobody else's."""
+    forbid = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
+    argv = ["unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh"]
+    argv += [str(Path(sys.executable).parent / "ml-containerize"), "serve"]
+    argv += [str(make_image().content.layout.path), "--engine", "embedded", "--cache-dir", str(rootfs)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 8, done.stderr
+    assert "user namespaces are forbidden here" in done.stderr
+    assert "sudo sysctl -w user.max_user_namespaces" in done.stderr
+    assert "engine: docker" in done.stderr

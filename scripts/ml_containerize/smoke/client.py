@@ -48,7 +48,7 @@ class Client:
     """Requests to one server at `url`, one after the other."""
 
     url: str
-    timeout: float = 60.0  # seconds for one answer
+    timeout: float  # seconds for one answer
     session: requests.Session = field(default_factory=_session)
 
     def unready(self, patience: float = _READY_SECONDS) -> str:

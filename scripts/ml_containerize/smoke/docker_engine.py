@@ -257,8 +257,12 @@ class DockerEngine:
         return f"http://127.0.0.1:{published[0]['HostPort']}"
 
     def _remove(self, name: str) -> None:
-        with suppress(NotFound):
+        try:
             self.api.remove_container(name, force=True, v=True)
+        except NotFound:
+            return
+        except APIError as error:
+            self.console.warn(f"the container {name} could not be removed: {error.explanation or error}")
 
     def _remove_leftovers(self) -> None:
         """Remove the containers, and their image's names, of commands that were killed."""

@@ -21,6 +21,7 @@ from ml_containerize.smoke.engine import (
 from ml_containerize.smoke.gpus import GpuRequest
 from ml_containerize.smoke.measure import Peak, watched
 
+_ANSWER_SECONDS = 60.0  # at least, for one prediction
 _INTERVAL = 0.05  # seconds between two looks at a server that is not ready
 
 
@@ -51,7 +52,7 @@ def ready_server(
         with (
             engine.run(image, gpus, port) as server,
             watched(server.memory) as memory,
-            closing(Client(server.url)) as client,
+            closing(Client(server.url, timeout=max(timeout, _ANSWER_SECONDS))) as client,
         ):
             try:
                 seconds = wait_until_ready(server, client.unready, timeout)
