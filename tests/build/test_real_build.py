@@ -15,23 +15,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doubles.builds import make_files
+from doubles.builds import GLIBC, make_files, said
+from doubles.images import write_image
 from doubles.wheels import make_source_distribution, make_wheel
 
 from ml_containerize.build.base import DEFAULT_PATH, find_python
 from ml_containerize.build.bytecode import Compiler, Source, find_bwrap
 from ml_containerize.build.direct import build
+from ml_containerize.build.image import own_layers
 from ml_containerize.build.packages import IndexUnreachable, NoWheel, WrongHash
 from ml_containerize.build.tree import Tree
 from ml_containerize.command import Completed, run
 from ml_containerize.console import Console
-from ml_containerize.names import BaseReference
+from ml_containerize.names import BaseReference, Platform
 from ml_containerize.oci.archive import list_entries
 from ml_containerize.oci.image import Image, open_image
 from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.registry import Connect
 from ml_containerize.oci.rootfs import RootFolders
 from ml_containerize.plan.decide import Plan
+from ml_containerize.plan.host import runs_here
 from ml_containerize.plan.requirements import Requirement
 from ml_containerize.plan.serving import serving_folder
 
@@ -110,6 +113,15 @@ def built(plan: Plan, environ: Mapping[str, str], connect: Connect, console: Con
     return build(plan, connect=connect, run=run, console=console, environ=environ)
 
 
+def paths_of(image: Image) -> set[str]:
+    """Every path that our own layers put into the image."""
+    paths: set[str] = set()
+    for layer in own_layers(image):
+        with image.content.open(layer) as stream:
+            paths |= {entry.name for entry in list_entries(stream, layer.media_type)}
+    return paths
+
+
 def run_inside(image: Image, cache: Path, *argv: str) -> Completed:
     """Run a program in the image's own files."""
     folders = RootFolders(cache, Console(quiet=True)).of(image)
@@ -153,10 +165,7 @@ def test_every_module_that_compiles_has_bytecode_and_nothing_tells_of_this_machi
     plan: Plan, environ: Mapping[str, str], connect: Connect, console: Console, tmp_path: Path, rootfs: Path
 ) -> None:
     image = built(plan, environ, connect, console)
-    paths: set[str] = set()
-    for layer in image.manifest.layers[-4:]:
-        with image.content.open(layer) as stream:
-            paths |= {entry.name for entry in list_entries(stream, layer.media_type)}
+    paths = paths_of(image)
     names = {path.split("site-packages/")[-1] for path in paths}
     assert any(name.startswith("greeter/__pycache__/__init__.cpython-3") for name in names)
     assert not any(name.startswith("greeter/__pycache__/template") for name in names)
@@ -203,6 +212,37 @@ def test_a_sandbox_and_the_bases_own_loader_compile_to_the_same_bytes(
         made.append({path: Path(file).read_bytes() for path, file in compiled.items()})
     assert len(made[0]) == len(names)
     assert made[0] == made[1]
+
+
+def test_a_foreign_processor_gets_packages_without_bytecode_and_is_told_so(
+    make_plan: MakePlan,
+    packages: tuple[Requirement, ...],
+    environ: Mapping[str, str],
+    connect: Connect,
+    console: Console,
+    tmp_path: Path,
+) -> None:
+    files = {
+        "usr/bin/python3.12": b"",
+        "lib/aarch64-linux-gnu/libc.so.6": GLIBC,
+        "lib/x86_64-linux-gnu/libc.so.6": GLIBC,
+    }
+    foreign = next(
+        one for one in (Platform("linux", "arm64"), Platform("linux", "amd64")) if not runs_here(one)
+    )
+    base = write_image(tmp_path / "foreign", files, platform=foreign)
+    plan = make_plan()
+    environment = replace(
+        plan.environment,
+        requirements=packages,
+        base=BaseReference("base:1", base.digest, str(tmp_path / "foreign")),
+        platform=foreign,
+        serving=serving_folder(),
+    )
+    image = built(replace(plan, environment=environment), environ, connect, console)
+    assert image.platform == foreign
+    assert not [path for path in paths_of(image) if path.endswith(".pyc")]
+    assert "not byte-compiled" in said(console)
 
 
 def test_a_package_without_a_wheel_is_named(
@@ -253,9 +293,11 @@ def test_files_that_two_packages_disagree_about_are_always_the_same_ones(
 BUILD_SCRIPT = """
 import sys
 from pathlib import Path
+from ml_containerize.build.image import own_layers
 from ml_containerize.build.packages import Installer
 from ml_containerize.build.base import BasePython
 from ml_containerize.command import run, start
+from ml_containerize.plan.host import runs_here
 from ml_containerize.plan.requirements import Requirement
 import os
 target = BasePython("3.12", "/usr/bin/python3.12", "x86_64", (2, 36))
