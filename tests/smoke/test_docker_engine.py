@@ -6,10 +6,16 @@ import pytest
 
 from ml_containerize.console import Console
 from ml_containerize.smoke import docker_engine
-from ml_containerize.smoke.docker_engine import EngineNotRunning, EngineRemote, memory_of, open_docker
+from ml_containerize.smoke.docker_engine import (
+    DockerEngine,
+    EngineNotRunning,
+    EngineRemote,
+    memory_of,
+    open_docker,
+)
 from ml_containerize.smoke.docker_gpus import device_requests, is_gpu_error
 from ml_containerize.smoke.docker_images import follow_pull
-from ml_containerize.smoke.gpus import find_gpus, parse_gpus
+from ml_containerize.smoke.gpus import GpuMissing, find_gpus, parse_gpus
 from ml_containerize.smoke.owner import is_gone, owner
 from ml_containerize.smoke.status import describe_status
 
@@ -103,6 +109,13 @@ def test_gpus_are_asked_for_in_the_engines_own_way(
 
 def test_no_gpu_is_asked_for_where_none_is_wanted() -> None:
     assert device_requests(parse_gpus("none"), NVIDIA) == []
+
+
+def test_podman_which_ignores_such_requests_is_never_trusted_with_one() -> None:
+    podman = DockerEngine(None, "podman 5.4.0", NVIDIA, Console(quiet=True))
+    assert podman._device_requests(parse_gpus("auto")) == []
+    with pytest.raises(GpuMissing, match=r"podman 5\.4\.0 gives none"):
+        podman._device_requests(parse_gpus("all"))
 
 
 @pytest.mark.skipif(bool(find_gpus()), reason="this machine has a GPU")

@@ -34,7 +34,8 @@ class FakeApi:
         if self.refusal:
             raise APIError(self.refusal)
         if self.error:
-            return iter([{"status": "Pulling"}, {"error": self.error}])
+            failed: list[dict[str, Any]] = [{"status": "Pulling"}, {"error": self.error}]
+            return iter(failed)
         registry, _, path = repository.partition("/")
         response = requests.get(f"http://{registry}/v2/{path}/manifests/{tag}", timeout=5)
         assert response.status_code == 200
@@ -51,7 +52,8 @@ class FakeApi:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Image:
-    return write_image(tmp_path / "layout", {"a": b"1"})
+    made: Image = write_image(tmp_path / "layout", {"a": b"1"})
+    return made
 
 
 QUIET = Console(stream=io.StringIO())
@@ -87,10 +89,12 @@ def test_an_image_is_gone_also_when_its_use_fails(image: Image) -> None:
     assert api.images == {}
 
 
-@pytest.mark.parametrize("where", ["error", "refusal"])
-def test_an_engine_that_cannot_reach_our_loopback_is_exit_8(image: Image, where: str) -> None:
-    reason = 'Get "http://127.0.0.1:40111/v2/": dial tcp 127.0.0.1:40111: connect: connection refused'
-    with pytest.raises(LoopbackUnreachable) as caught, pulled(FakeApi(**{where: reason}), image, QUIET):
+REFUSED = 'Get "http://127.0.0.1:40111/v2/": dial tcp 127.0.0.1:40111: connect: connection refused'
+
+
+@pytest.mark.parametrize("api", [FakeApi(error=REFUSED), FakeApi(refusal=REFUSED)])
+def test_an_engine_that_cannot_reach_our_loopback_is_exit_8(image: Image, api: FakeApi) -> None:
+    with pytest.raises(LoopbackUnreachable) as caught, pulled(api, image, QUIET):
         pass
     assert caught.value.exit_code == 8
     assert "connection refused" in caught.value.what

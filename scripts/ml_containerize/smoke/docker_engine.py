@@ -172,13 +172,17 @@ class DockerEngine:
     def notices(self) -> tuple[str, ...]:
         return ()
 
+    @property
+    def is_podman(self) -> bool:
+        return self.name.startswith("podman")
+
     @contextmanager
     def run(self, image: Image, gpus: GpuRequest, port: int = 0) -> Iterator[Server]:
         """Pull by digest, start with nothing that the image does not need, and remove it all at the end."""
         name = f"ml-containerize-{token_hex(6)}"
         with _translated():
             self._remove_leftovers()
-            with pulled(self.api, image, self.console) as reference:
+            with pulled(self.api, image, self.console, podman=self.is_podman) as reference:
                 try:
                     yield self._start(name, reference, image, gpus, port)
                 finally:
@@ -188,7 +192,7 @@ class DockerEngine:
     def _start(
         self, name: str, reference: DigestReference, image: Image, gpus: GpuRequest, port: int
     ) -> DockerServer:
-        requests = device_requests(gpus, self.info)
+        requests = self._device_requests(gpus)
         try:
             return self._start_on_a_port(name, reference, image, requests, port)
         except GpuMissing:
@@ -197,6 +201,12 @@ class DockerEngine:
             self._remove(name)
             self.console.info("the engine has a GPU but cannot give it to containers: going on without")
             return self._start_on_a_port(name, reference, image, [], port)
+
+    def _device_requests(self, gpus: GpuRequest) -> list[Any]:
+        """podman takes such a request and gives nothing, which must not pass for a GPU."""
+        if self.is_podman and gpus.required:
+            raise GpuMissing(f"{self.name} gives none through its Docker-compatible API")
+        return [] if self.is_podman else device_requests(gpus, self.info)
 
     def _start_on_a_port(
         self, name: str, reference: DigestReference, image: Image, requests: list[Any], port: int

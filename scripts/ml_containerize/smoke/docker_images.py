@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,6 +16,9 @@ from ml_containerize.oci.loopback import serve
 from ml_containerize.smoke.cleanup import uninterrupted
 from ml_containerize.smoke.engine import EngineUnusable
 
+Events = Iterable[Mapping[str, Any]]
+
+_PODMAN_PULL = "/v4.0.0/libpod/images/pull"
 _UNREACHABLE = ("connection refused", "no route to host", "i/o timeout", "timeout exceeded")
 
 
@@ -40,7 +44,7 @@ class PullFailed(EngineUnusable):
 
 
 @contextmanager
-def pulled(api: Any, image: Image, console: Console) -> Iterator[DigestReference]:
+def pulled(api: Any, image: Image, console: Console, *, podman: bool = False) -> Iterator[DigestReference]:
     """The image in the engine under a loopback name, which is gone afterwards.
 
     An image that the engine had before stays, with its other names; so do layers that other images use.
@@ -49,7 +53,8 @@ def pulled(api: Any, image: Image, console: Console) -> Iterator[DigestReference
     reference: DigestReference | None = None
     try:
         with serve(image.content, image.name, image) as reference:
-            _pull(api, reference, image, console)
+            events = _podman_pull if podman else _docker_pull
+            _pull(lambda: events(api, reference), image, console)
         yield reference
     finally:
         if reference:
@@ -65,22 +70,35 @@ def _has(api: Any, name: str) -> bool:
     return True
 
 
-def _pull(api: Any, reference: DigestReference, image: Image, console: Console) -> None:
+def _pull(start: Callable[[], Events], image: Image, console: Console) -> None:
     total = sum(layer.size for layer in image.manifest.layers)
     try:
-        # An empty login keeps the SDK from asking the user's credential helpers about 127.0.0.1.
-        events = api.pull(
-            str(reference.repository), str(reference.digest), stream=True, decode=True, auth_config={}
-        )
         with console.progress("pulling", total) as advance:
-            reason = follow_pull(events, advance)
+            reason = follow_pull(start(), advance)
     except APIError as error:
         reason = str(error.explanation or error)
     if reason:
         raise (LoopbackUnreachable if _is_unreachable(reason) else PullFailed)(reason)
 
 
-def follow_pull(events: Iterable[Mapping[str, Any]], advance: Advance) -> str:
+def _docker_pull(api: Any, reference: DigestReference) -> Events:
+    """An empty login keeps the SDK from asking the user's credential helpers about 127.0.0.1."""
+    events: Events = api.pull(
+        str(reference.repository), str(reference.digest), stream=True, decode=True, auth_config={}
+    )
+    return events
+
+
+def _podman_pull(api: Any, reference: DigestReference) -> Events:
+    """Through podman's own API: its Docker-compatible one insists on TLS, also for 127.0.0.1."""
+    question = {"reference": str(reference), "tlsVerify": "false"}
+    response = api.post(f"{api.base_url}{_PODMAN_PULL}", params=question, stream=True, timeout=None)
+    if not response.ok:
+        return [{"error": response.text}]
+    return (json.loads(line) for line in response.iter_lines() if line)
+
+
+def follow_pull(events: Events, advance: Advance) -> str:
     """Read the engine's progress to its end; the error that it reports, "" where it reports none."""
     seen: dict[str, int] = {}
     for event in events:

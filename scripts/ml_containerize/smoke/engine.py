@@ -66,7 +66,8 @@ class StartFailed(SmokeError):
     """The engine could not start the container, or the container ended before it was ready."""
 
     def __init__(self, what: str, log: str = "") -> None:
-        super().__init__(what, "The log above is the container's own; correct what it complains about.")
+        fix = "The log above is the container's own; correct what it complains about."
+        super().__init__(what, fix if log else "Look at the image's entrypoint, user and working folder.")
         self.log = log
 
 
