@@ -7,7 +7,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from doubles.builds import Runs, make_files
+from doubles.builds import GLIBC, Runs, make_files
 from doubles.images import LINUX, write_image
 from doubles.registry_fixtures import double, make_double
 
@@ -52,7 +52,8 @@ def runs() -> Runs:
 @pytest.fixture
 def make_plan(tmp_path: Path) -> MakePlan:
     """A plan for a model of some files, over a base image in a layout: `make_plan({"model.keras": b"…"})`."""
-    base = write_image(tmp_path / "base", {"etc/os-release": b"ID=debian\n"}, name="base:1")
+    root = {"usr/bin/python3.12": b"", "lib/x86_64-linux-gnu/libc.so.6": GLIBC}
+    base = write_image(tmp_path / "base", root, name="base:1")
 
     def make(
         files: Mapping[str, bytes] | None = None, *, images: str = "", push: bool = False, key: str = "3"

@@ -9,6 +9,7 @@ from ml_containerize.build.base import BasePython
 from ml_containerize.build.bytecode import Compiler, CompilingFailed, Source, bytecode_path, find_bwrap
 from ml_containerize.build.tree import Tree
 from ml_containerize.names import Platform
+from ml_containerize.oci.blobs import DiskFull
 from ml_containerize.plan.host import runs_here
 
 MODULES = [Source("venv/b.py", "opt/venv/b.py"), Source("venv/a.py", "opt/venv/a.py")]
@@ -87,6 +88,12 @@ def test_where_neither_works_both_reasons_are_told(compiler: Compiler, work: Pat
         compiler.compile(MODULES, work)
     assert "No permissions to create new namespace" in caught.value.what
     assert "cannot execute binary file" in caught.value.what
+
+
+def test_a_full_disk_is_no_fault_of_the_compilers(compiler: Compiler, work: Path, runs: Runs) -> None:
+    runs.answer(1, stderr="[Errno 28] No space left on device: b'bytecode/a.pyc'")
+    with pytest.raises(DiskFull):
+        compiler.compile(MODULES, work)
 
 
 def test_success_must_be_said_not_only_exited(compiler: Compiler, work: Path, runs: Runs) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 from doubles.builds import Runs, publish_environment, write_environment
 from doubles.registry_double import RegistryDouble
 
-from ml_containerize.build.direct import AnotherImage, build, open_built, predict_image
+from ml_containerize.build.direct import AnotherImage, CacheUnusable, build, open_built, predict_image
 from ml_containerize.build.environment import environment_cache
+from ml_containerize.command import Completed
 from ml_containerize.console import Console
 from ml_containerize.names import Digest
 from ml_containerize.oci.blobs import DiskFull
@@ -18,6 +20,7 @@ from ml_containerize.oci.layout import ENVIRONMENT, Layout
 from ml_containerize.oci.registry import Connect
 from ml_containerize.plan.decide import Plan
 from ml_containerize.plan.model import OWN_LAYER_SIZE
+from ml_containerize.plan.requirements import Requirement
 
 MakePlan = Callable[..., Plan]
 Build = Callable[[Plan], Image]
@@ -99,6 +102,31 @@ def test_a_disk_without_room_is_refused_before_the_work(make_plan: MakePlan, bui
     huge = tuple(replace(file, size=1 << 60) for file in plan.model.files)
     with pytest.raises(DiskFull, match="No space left"):
         build_image(replace(plan, model=replace(plan.model, files=huge)))
+
+
+def test_a_disk_that_fills_up_in_the_middle_is_named_and_nothing_half_done_stays(
+    make_plan: MakePlan, connect: Connect, console: Console
+) -> None:
+    def full(*_: object, **__: object) -> Completed:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    plan = make_plan()
+    flask = Requirement("flask", "3.1.3", "", (f"sha256:{'0' * 64}",))
+    plan = replace(plan, environment=replace(plan.environment, requirements=(flask,)))
+    with pytest.raises(DiskFull, match=str(plan.settings.output)):
+        build(plan, connect=connect, run=full, console=console, environ={})
+    assert {path.name for path in plan.settings.output.iterdir()} == {"layout"}
+    assert not blobs(plan)
+
+
+def test_a_cache_folder_that_cannot_be_made_is_named(
+    make_plan: MakePlan, connect: Connect, runs: Runs
+) -> None:
+    plan = make_plan()
+    plan.settings.cache.touch()
+    with pytest.raises(CacheUnusable, match=str(plan.settings.cache)) as caught:
+        build(plan, connect=connect, run=runs, console=Console(quiet=True), environ={})
+    assert "--cache-dir" in caught.value.fix
 
 
 @pytest.fixture

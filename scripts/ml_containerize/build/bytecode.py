@@ -17,6 +17,7 @@ from ml_containerize.build.base import BasePython, library_folders
 from ml_containerize.build.tree import Tree
 from ml_containerize.command import Completed, Run
 from ml_containerize.errors import BuildError
+from ml_containerize.oci.blobs import DiskFull
 
 _LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
@@ -55,9 +56,10 @@ class Compiler:
     processes: int
 
     def compile(self, sources: Iterable[Source], work: Path) -> dict[str, str]:
-        """Compile into the work folder; bytecode by its path inside the image. Raises CompilingFailed.
+        """Compile into the work folder; bytecode by its path inside the image.
 
-        What does not compile (templates, code for another Python) has no bytecode.
+        What does not compile (templates, code for another Python) has no bytecode. Raises CompilingFailed and
+        DiskFull.
         """
         ordered = sorted(sources, key=lambda source: source.image_path)
         targets = {s.image_path: bytecode_path(s.image_path, self.python.cache_tag) for s in ordered}
@@ -77,6 +79,8 @@ class Compiler:
             done = self.run([*argv, *arguments], cwd=work, env=env, stdin=jobs)
             if done.ok and done.stdout == _DONE:
                 return
+            if "No space left on device" in done.stderr:
+                raise DiskFull(work, 0)
             attempts.append(_told(done))
         raise CompilingFailed(attempts)
 

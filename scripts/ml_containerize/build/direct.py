@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from shutil import disk_usage
 
 from ml_containerize.build.environment import (
@@ -18,7 +20,7 @@ from ml_containerize.command import Run
 from ml_containerize.console import Console
 from ml_containerize.errors import BuildError
 from ml_containerize.names import Digest
-from ml_containerize.oci.blobs import DiskFull
+from ml_containerize.oci.blobs import DiskFull, room
 from ml_containerize.oci.content import Source
 from ml_containerize.oci.image import FoundImage, Image, open_image
 from ml_containerize.oci.layout import ENVIRONMENT, Layout
@@ -27,6 +29,15 @@ from ml_containerize.plan.decide import Plan
 
 PREDICTABLE = 256 * 2**20  # bytes of small files; packing more only to learn their digest would take seconds
 _PACKAGE_SIZE = 48 * 2**20  # bytes of disk for each package, from a TensorFlow environment's 2 GB for 41
+
+
+class CacheUnusable(BuildError):
+    """The cache folder cannot be written."""
+
+    def __init__(self, folder: Path, why: str) -> None:
+        super().__init__(
+            f"The cache folder {folder} cannot be used: {why}", "Choose another one with --cache-dir."
+        )
 
 
 class AnotherImage(BuildError):
@@ -46,8 +57,10 @@ def build(plan: Plan, *, connect: Connect, run: Run, console: Console, environ: 
     def build_environment() -> FoundImage:
         from ml_containerize.build.environment_builder import EnvironmentBuilder
 
-        _require_room(plan, len(plan.environment.requirements) * _PACKAGE_SIZE)
-        return EnvironmentBuilder(plan, layout, connect, run, console, environ).build()
+        size = len(plan.environment.requirements) * _PACKAGE_SIZE
+        _require_room(plan, size)
+        with room(plan.settings.output, size):
+            return EnvironmentBuilder(plan, layout, connect, run, console, environ).build()
 
     _require_room(plan, plan.model.size)
     environment = obtain_environment(plan, layout, connect, console, build_environment)
@@ -64,11 +77,11 @@ def predict_image(plan: Plan, *, connect: Connect, console: Console) -> Image | 
 
     Nothing is downloaded but the environment's manifest and configuration.
     """
+    layout = _open_layout(plan)
     small = sum(file.size for file in plan.model.files if file.layer is None)
     environment = find_environment(plan, connect, console) if small <= PREDICTABLE else None
     if environment is None:
         return None
-    layout = _open_layout(plan)
     image = assemble(plan, environment, model_layers(plan.model, layout, large=False), layout)
     return _with_sources(image, _released(plan, image, connect))
 
@@ -86,8 +99,14 @@ def open_built(plan: Plan, *, connect: Connect, console: Console) -> Image:
 
 
 def _open_layout(plan: Plan) -> Layout:
-    """The output folder's layout, without what a killed run left beside it."""
-    output = plan.settings.output
+    """The output folder's layout, without what a killed run left beside it; raises CacheUnusable, too."""
+    output, cache = plan.settings.output, plan.settings.cache
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheUnusable(cache, error.strerror or str(error)) from error
+    if not os.access(cache, os.W_OK | os.X_OK):
+        raise CacheUnusable(cache, "it is not writable")
     layout = Layout.create(output / "layout")
     for leftover in output.glob(f"{WORK_PREFIX}*"):
         shutil.rmtree(leftover, ignore_errors=True)
