@@ -5,16 +5,11 @@ from typing import Any
 import pytest
 
 from ml_containerize.console import Console
-from ml_containerize.smoke import docker_engine
-from ml_containerize.smoke.docker_engine import (
-    DockerEngine,
-    EngineNotRunning,
-    EngineRemote,
-    memory_of,
-    open_docker,
-)
+from ml_containerize.smoke.docker_connection import Connection, EngineNotRunning, EngineRemote, name_of
+from ml_containerize.smoke.docker_engine import DockerEngine, open_docker
 from ml_containerize.smoke.docker_gpus import device_requests, is_gpu_error
 from ml_containerize.smoke.docker_images import follow_pull
+from ml_containerize.smoke.docker_server import memory_of
 from ml_containerize.smoke.gpus import GpuMissing, find_gpus, parse_gpus
 from ml_containerize.smoke.owner import is_gone, owner
 from ml_containerize.smoke.status import describe_status
@@ -60,8 +55,8 @@ def test_memory_is_what_the_container_allocated_without_pages_of_files() -> None
 
 def test_podman_is_told_from_docker() -> None:
     podman = {"Version": "5.4.0", "Components": [{"Name": "Podman Engine"}]}
-    assert docker_engine._name(podman) == "podman 5.4.0"
-    assert docker_engine._name({"Version": "28.2", "Components": [{"Name": "Engine"}]}) == "docker 28.2"
+    assert name_of(podman) == "podman 5.4.0"
+    assert name_of({"Version": "28.2", "Components": [{"Name": "Engine"}]}) == "docker 28.2"
 
 
 def test_a_pull_is_followed_by_its_bytes() -> None:
@@ -112,7 +107,7 @@ def test_no_gpu_is_asked_for_where_none_is_wanted() -> None:
 
 
 def test_podman_which_ignores_such_requests_is_never_trusted_with_one() -> None:
-    podman = DockerEngine(None, "podman 5.4.0", NVIDIA, Console(quiet=True))
+    podman = DockerEngine(Connection(None, "podman 5.4.0", NVIDIA), Console(quiet=True))
     assert podman._device_requests(parse_gpus("auto")) == []
     with pytest.raises(GpuMissing, match=r"podman 5\.4\.0 gives none"):
         podman._device_requests(parse_gpus("all"))
