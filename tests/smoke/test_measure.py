@@ -44,9 +44,9 @@ def test_measurements_within_the_budgets_are_fine() -> None:
 
 def test_every_exceeded_budget_is_told_with_its_key() -> None:
     assert over_budget(MEASURED, Budgets(latency_p95_ms=30, startup_seconds=2, memory_mb=256)) == [
-        "start-up is 2.5 s, over the budget of 2 s (startup_seconds)",
-        "p95 latency is 40 ms, over the budget of 30 ms (latency_p95_ms)",
-        "peak memory is 300 MB, over the budget of 256 MB (memory_mb)",
+        "start-up is 2.5 s, over the budget of 2 s (startup-seconds)",
+        "p95 latency is 40 ms, over the budget of 30 ms (latency-p95-ms)",
+        "peak memory is 300 MB, over the budget of 256 MB (memory-mb)",
     ]
 
 

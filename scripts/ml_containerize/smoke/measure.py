@@ -89,9 +89,9 @@ def over_budget(measured: Measured, budgets: Budgets) -> list[str]:
     """Which budgets are exceeded, or cannot be told to be kept because nothing was measured."""
     memory = None if measured.memory_bytes is None else measured.memory_bytes / _MEGABYTE
     checks = (
-        ("start-up", measured.startup_seconds, budgets.startup_seconds, "s", "startup_seconds"),
-        ("p95 latency", measured.p95_ms, budgets.latency_p95_ms, "ms", "latency_p95_ms"),
-        ("peak memory", memory, budgets.memory_mb, "MB", "memory_mb"),
+        ("start-up", measured.startup_seconds, budgets.startup_seconds, "s", "startup-seconds"),
+        ("p95 latency", measured.p95_ms, budgets.latency_p95_ms, "ms", "latency-p95-ms"),
+        ("peak memory", memory, budgets.memory_mb, "MB", "memory-mb"),
     )
     return [
         f"{what} is {value:.4g} {unit}, over the budget of {budget:g} {unit} ({key})"
