@@ -5,6 +5,7 @@ It runs inside test images, with nothing but Python's standard library.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import socketserver
@@ -14,6 +15,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+CLONE_NEWUSER = 0x10000000
 FAULT = os.environ.get("FAULT", "")
 
 
@@ -38,6 +40,13 @@ def can_write(folder: str) -> bool:
     return True
 
 
+def can_make_user_namespaces() -> bool:
+    """Tried in a process of its own, before there are threads (unshare(2))."""
+    if not (child := os.fork()):
+        os._exit(0 if ctypes.CDLL(None).unshare(CLONE_NEWUSER) == 0 else 1)
+    return os.waitpid(child, 0)[1] == 0
+
+
 def facts() -> dict[str, Any]:
     """What the sandbox lets a process see and do."""
     return {
@@ -47,12 +56,16 @@ def facts() -> dict[str, Any]:
         "env": dict(os.environ),
         "capabilities": int(status_line("CapEff"), 16),
         "no_new_privileges": status_line("NoNewPrivs") == "1",
+        "user_namespaces": USER_NAMESPACES,
         "processes": [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()],
         "writable": [
             folder for folder in ("/", "/opt", "/tmp", "/etc", "/dev", "/dev/shm") if can_write(folder)
         ],
         "files": sorted(str(path) for path in Path("/opt").rglob("*") if path.is_file()),
     }
+
+
+USER_NAMESPACES = can_make_user_namespaces()
 
 
 class Handler(BaseHTTPRequestHandler):

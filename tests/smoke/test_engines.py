@@ -65,6 +65,7 @@ def test_a_container_may_do_nothing_but_serve(any_engine: Engine, make_image: An
     assert facts["writable"] == ["/tmp", "/dev/shm"]
     assert facts["capabilities"] == 0
     assert facts["no_new_privileges"]
+    assert not facts["user_namespaces"]
     assert facts["processes"] == [1]
     assert "SECRET_OF_THE_IMAGE" in facts["env"]
     assert "SECRET_OF_THE_HOST" not in facts["env"]

@@ -36,7 +36,7 @@ def test_the_process_has_no_capability_and_dies_with_its_parent() -> None:
     arguments = SANDBOX.arguments()
     assert pairs(arguments, "--cap-drop") == [("ALL",)]
     assert {"--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"} <= set(arguments)
-    assert "--die-with-parent" in arguments
+    assert {"--die-with-parent", "--disable-userns"} <= set(arguments)
 
 
 def test_the_environment_is_the_images_and_the_servers_address() -> None:

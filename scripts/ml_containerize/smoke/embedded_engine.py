@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,9 +97,10 @@ class EmbeddedServer:
         return memory_of(process_tree(self.pid)) or None if self.pid else None
 
     def stop(self) -> None:
-        """Kill the sandbox; with its first process the kernel ends all others of the namespace."""
+        """Kill the first process: the kernel ends all others of its namespace before it is gone."""
         if self.popen.poll() is None:
-            self.popen.send_signal(signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid or self.popen.pid, signal.SIGKILL)
         self.popen.wait()
 
 

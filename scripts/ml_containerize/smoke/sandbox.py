@@ -39,7 +39,7 @@ class Sandbox:
         """bubblewrap's arguments, the command included."""
         process = self.process
         return [
-            *_namespaces(process.uid, process.gid),
+            *_namespaces(process.uid, process.gid, self.proc),
             *_overlay(self.folders, "/"),
             *_kernel_folders(self.proc),
             *_bind("--dev-bind", ((path, str(path)) for path in self.devices)),
@@ -50,9 +50,14 @@ class Sandbox:
         ]
 
 
-def _namespaces(uid: int, gid: int) -> list[str]:
-    """Own namespaces but the network's, through which the server is reached; no capability, also for root."""
+def _namespaces(uid: int, gid: int, proc: Proc) -> list[str]:
+    """Own namespaces but the network's, through which the server is reached; no capability, also for root.
+
+    The process cannot make user namespaces of its own, in which it would have all capabilities; that needs a
+    /proc whose settings can be written.
+    """
     return [
+        *(("--disable-userns",) if proc == "own" else ()),
         *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
         *("--uid", str(uid), "--gid", str(gid), "--cap-drop", "ALL", "--hostname", "ml-containerize"),
         *("--die-with-parent", "--new-session", "--as-pid-1"),
@@ -112,7 +117,7 @@ def _try(bwrap: Path, folder: Path, proc: Proc, run: Run) -> str:
     upper.mkdir(exist_ok=True)
     argv = [
         str(bwrap),
-        *_namespaces(65532, 65532),
+        *_namespaces(65532, 65532, proc),
         *("--ro-bind", "/", "/"),
         *_overlay((lower, upper), str(lower)),
         *_kernel_folders(proc)[: 2 if proc == "own" else 3],
