@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     environ = dict(os.environ)
     console = Console(github=environ.get("GITHUB_ACTIONS") == "true", quiet=arguments.quiet)
-    _end_on_sigterm()
+    _end_in_order()
     try:
         command: Command = arguments.perform
         return command(arguments, Tools(environ, console))
@@ -45,13 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
 
 
-def _end_on_sigterm() -> None:
-    """Let SIGTERM unwind like Ctrl-C does, so that containers and half-written files are cleaned up."""
+def _end_in_order() -> None:
+    """Let SIGTERM and a closed terminal unwind like Ctrl-C does: containers and half-written files go."""
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, end)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it, and so it stays
+        signal.signal(signal.SIGHUP, end)
 
 
 def parser() -> argparse.ArgumentParser:
