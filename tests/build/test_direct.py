@@ -9,7 +9,14 @@ import pytest
 from doubles.builds import Runs, publish_environment, write_environment
 from doubles.registry_double import RegistryDouble
 
-from ml_containerize.build.direct import AnotherImage, CacheUnusable, build, open_built, predict_image
+from ml_containerize.build.direct import (
+    AnotherImage,
+    CacheUnusable,
+    NothingBuilt,
+    build,
+    open_built,
+    predict_image,
+)
 from ml_containerize.build.environment import environment_cache
 from ml_containerize.command import Completed
 from ml_containerize.console import Console
@@ -208,6 +215,18 @@ def test_layers_that_only_a_registry_has_are_found_when_it_is_opened_again(
     for layer in again.manifest.layers:
         with again.content.open(layer) as stream:
             assert Digest.of(stream.read()) == layer.digest
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["no layout", "an empty layout"])
+def test_where_nothing_was_built_the_first_step_is_named(
+    make_plan: MakePlan, connect: Connect, console: Console, begun: bool
+) -> None:
+    plan = make_plan()
+    if begun:
+        Layout.create(plan.settings.output / "layout")
+    with pytest.raises(NothingBuilt) as caught:
+        open_built(plan, connect=connect, console=console)
+    assert "ml-containerize build" in caught.value.fix
 
 
 def test_another_projects_image_is_not_taken_for_this_ones(

@@ -23,7 +23,7 @@ from ml_containerize.names import Digest
 from ml_containerize.oci.blobs import DiskFull, room
 from ml_containerize.oci.content import Source
 from ml_containerize.oci.image import FoundImage, Image, open_image
-from ml_containerize.oci.layout import ENVIRONMENT, Layout
+from ml_containerize.oci.layout import ENVIRONMENT, Layout, NoImage, NotALayout
 from ml_containerize.oci.registry import Connect
 from ml_containerize.plan.decide import Plan
 
@@ -38,6 +38,13 @@ class CacheUnusable(BuildError):
         super().__init__(
             f"The cache folder {folder} cannot be used: {why}", "Choose another one with --cache-dir."
         )
+
+
+class NothingBuilt(BuildError):
+    """The output folder has no image."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"There is no image in {folder}", "Run `ml-containerize build` first.")
 
 
 class AnotherImage(BuildError):
@@ -87,8 +94,12 @@ def predict_image(plan: Plan, *, connect: Connect, console: Console) -> Image | 
 
 
 def open_built(plan: Plan, *, connect: Connect, console: Console) -> Image:
-    """The image that `build` left in the layout; raises AnotherImage, NotALayout and NoImage."""
-    image = open_image(Layout.at(plan.settings.output / "layout"))
+    """The image that `build` left in the layout; raises NothingBuilt and AnotherImage."""
+    folder = plan.settings.output / "layout"
+    try:
+        image = open_image(Layout.at(folder))
+    except (NotALayout, NoImage) as error:
+        raise NothingBuilt(folder) from error
     if any(image.labels.get(key) != value for key, value in plan.labels.items()):
         raise AnotherImage(image, plan)
     missing = [layer for layer in image.manifest.layers if not image.content.has(layer.digest)]

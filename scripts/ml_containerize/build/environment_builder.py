@@ -63,7 +63,8 @@ class EnvironmentBuilder:
         tree = self._unpack(base)
         path = env_of(base.config).get("PATH", DEFAULT_PATH)
         python = find_python(tree, path, environment.platform, environment.base.name)
-        with TemporaryDirectory(prefix=WORK_PREFIX, dir=self.plan.settings.output) as folder:
+        output = self.plan.settings.output
+        with TemporaryDirectory(prefix=WORK_PREFIX, dir=output, ignore_cleanup_errors=True) as folder:
             layers = self._make_layers(tree, python, Path(folder))
         return environment_image(self.plan, base, layers)
 
