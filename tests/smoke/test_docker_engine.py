@@ -106,6 +106,14 @@ def test_no_gpu_is_asked_for_where_none_is_wanted() -> None:
     assert device_requests(parse_gpus("none"), NVIDIA) == []
 
 
+def test_limits_that_the_engine_cannot_set_are_told() -> None:
+    info = {"MemoryLimit": False, "PidsLimit": False}
+    rootless = DockerEngine(Connection(None, "docker 28.2.2", info), Console(quiet=True))
+    assert rootless.notices == ("docker 28.2.2 cannot limit memory or processes",)
+    full = DockerEngine(Connection(None, "docker 28.2.2", {"MemoryLimit": True}), Console(quiet=True))
+    assert full.notices == ()
+
+
 def test_podman_which_ignores_such_requests_is_never_trusted_with_one() -> None:
     podman = DockerEngine(Connection(None, "podman 5.4.0", NVIDIA), Console(quiet=True))
     assert podman._device_requests(parse_gpus("auto")) == []

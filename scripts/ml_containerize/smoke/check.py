@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from ml_containerize.command import run
 from ml_containerize.console import Console
 from ml_containerize.oci.image import Image
 from ml_containerize.plan.decide import Plan
+from ml_containerize.plan.host import runs_here
 from ml_containerize.plan.settings import Budgets
 from ml_containerize.results import CaseResult, Outcome, SmokeReport
 from ml_containerize.smoke.cases import Case, load_cases, parse_json
@@ -27,7 +27,6 @@ from ml_containerize.smoke.readiness import Ready, ready_server
 _WARM_REQUESTS = 20
 _WARM_SECONDS = 10.0
 _LOG_LINES = 50
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _NO_CASES = (
     "there are no smoke cases: that the model predicts what it should was not checked; "
     "record some with `ml-containerize record`"
@@ -174,9 +173,8 @@ def _body(case: Case) -> bytes:
 
 
 def _is_foreign(image: Image, failure: StartFailed) -> bool:
-    here = _ARCHITECTURES.get(platform.machine(), platform.machine())
     text = f"{failure.what}\n{failure.log}".lower()
-    return image.platform.architecture != here and "exec format error" in text
+    return not runs_here(image.platform) and "exec format error" in text
 
 
 def _tail(log: str) -> str:
@@ -193,8 +191,9 @@ def _tell_case(result: CaseResult, console: Console) -> None:
 def _tell(report: SmokeReport, console: Console) -> None:
     for notice in report.notices:
         console.info(f"note: {notice}")
-    for problem in report.problems:
-        console.info(f"✗ {problem}")
+    if all(case.passed for case in report.cases):  # a failed case has been told
+        for problem in report.problems:
+            console.info(f"✗ {problem}")
     if report.log_tail:
         console.info("the container's log ends with:")
         for line in report.log_tail.splitlines():

@@ -58,7 +58,10 @@ class DockerEngine:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        return ()
+        """An engine without root's rights may lack the control groups for its limits."""
+        limits = {"MemoryLimit": "memory", "PidsLimit": "processes"}
+        missing = [what for key, what in limits.items() if self.connection.info.get(key) is False]
+        return (f"{self.name} cannot limit {' or '.join(missing)}",) if missing else ()
 
     @contextmanager
     def run(self, image: Image, gpus: GpuRequest, port: int = 0) -> Iterator[Server]:
