@@ -141,6 +141,47 @@ def test_a_published_environment_is_reused_without_a_byte_of_its_layers(
     assert {str(repository) for repository in sources} == {f"{double.host}/org/digits"}
 
 
+def test_what_is_published_counts_where_this_machine_has_another_build(
+    make_plan: MakePlan,
+    obtain: Callable[[Plan], Obtained],
+    double: RegistryDouble,
+    connect: Connect,
+    tmp_path: Path,
+) -> None:
+    plan = make_plan(images=f"{double.host}/org/digits", push=True)
+    elsewhere = Layout.create(tmp_path / "elsewhere")
+    environment_cache(plan).keep(
+        plan.environment.key, write_environment(plan, elsewhere, connect, "older"), elsewhere
+    )
+    published = publish(plan, double, connect, tmp_path / "elsewhere")
+    assert obtain(plan).environment.digest == published.digest
+
+
+def test_what_is_published_and_here_is_taken_from_here(
+    make_plan: MakePlan,
+    obtain: Callable[[Plan], Obtained],
+    double: RegistryDouble,
+    connect: Connect,
+    tmp_path: Path,
+    layout: Layout,
+) -> None:
+    plan = make_plan(images=f"{double.host}/org/digits", push=True)
+    published = publish(plan, double, connect, tmp_path / "elsewhere")
+    environment_cache(plan).keep(plan.environment.key, published, Layout(tmp_path / "elsewhere"))
+    assert "found in the local cache" in obtain(plan).said
+    assert all(layout.has(layer.digest) for layer in own_layers(published))
+
+
+def test_a_run_that_does_not_push_asks_no_registry_for_what_is_here(
+    make_plan: MakePlan, obtain: Callable[[Plan], Obtained], double: RegistryDouble
+) -> None:
+    plan = make_plan(images=f"{double.host}/org/digits")
+    obtain(plan)
+    double.seen.clear()
+    obtain(plan)
+    assert not double.seen
+
+
 def test_every_repository_of_the_plan_is_asked_in_its_order(
     make_plan: MakePlan, double: RegistryDouble, connect: Connect, console: Console, tmp_path: Path
 ) -> None:

@@ -85,7 +85,7 @@ def install_package(folder: Path, name: str, version: str, files: Mapping[str, b
     (site / dist_info / "RECORD").write_bytes(record)
 
 
-def write_environment(plan: Plan, layout: Layout, connect: Connect) -> FoundImage:
+def write_environment(plan: Plan, layout: Layout, connect: Connect, first: str = "tensorflow") -> FoundImage:
     """An environment with two layers of its own, as if it had just been built."""
     base = find_image(plan.environment.base.where, plan.environment.platform, connect)
     layers = [
@@ -96,7 +96,7 @@ def write_environment(plan: Plan, layout: Layout, connect: Connect) -> FoundImag
             created_by=title,
             annotations=notes("packages", title),
         )
-        for title in ("tensorflow", "flask")
+        for title in (first, "flask")
     ]
     return environment_image(plan, base, layers)
 

@@ -28,9 +28,14 @@ def environment_cache(plan: Plan) -> EnvironmentCache:
 def find_environment(plan: Plan, connect: Connect, console: Console) -> FoundImage | None:
     """The environment's manifest and configuration, from this machine or a registry; its layers stay there.
 
-    Raises the network's errors where the result is to be pushed: then the registry is needed anyway.
+    Where the image will be published, what is published there decides: other images stand on it. Raises the
+    network's errors in that case.
     """
-    return find_cached(plan, connect) or find_published(plan, connect, console)
+    cached = find_cached(plan, connect)
+    if cached and not plan.settings.push:
+        return cached
+    published = find_published(plan, connect, console)
+    return cached if cached and (not published or published.digest == cached.digest) else published
 
 
 def find_cached(plan: Plan, connect: Connect) -> FoundImage | None:
@@ -71,6 +76,11 @@ def base_source(plan: Plan, connect: Connect) -> Source:
     return Layout(Path(where)) if is_layout_path(where) else connect(parse_reference(where).repository)
 
 
+def is_cached(environment: FoundImage) -> bool:
+    """True where its own layers are on this machine."""
+    return all(isinstance(environment.sources[layer.digest], Layout) for layer in own_layers(environment))
+
+
 def bring_cached(environment: FoundImage, plan: Plan, layout: Layout, console: Console) -> bool:
     """Link the environment's own layers into the layout, each verified; False where one is broken."""
     content, own = Content(layout, environment.sources), own_layers(environment)
@@ -100,13 +110,15 @@ def _obtain(
     plan: Plan, layout: Layout, connect: Connect, console: Console, build: Callable[[], FoundImage]
 ) -> FoundImage:
     key = plan.environment.key
-    cached = find_cached(plan, connect)
-    if cached and bring_cached(cached, plan, layout, console):
-        console.info(f"environment {key.short} found in the local cache, reused")
-        return cached
-    if published := find_published(plan, connect, console):
-        console.info(f"environment {key.short} found in {published.name}, reused")
-        return published
+    found = find_environment(plan, connect, console)
+    if found and is_cached(found):
+        if bring_cached(found, plan, layout, console):
+            console.info(f"environment {key.short} found in the local cache, reused")
+            return found
+        found = find_published(plan, connect, console)
+    if found:
+        console.info(f"environment {key.short} found in {found.name}, reused")
+        return found
     console.info(f"environment {key.short} not found: building it")
     built = build()
     environment_cache(plan).keep(key, built, layout)
