@@ -19,6 +19,7 @@ from ml_containerize.push.publish import push
 from ml_containerize.report.gates import parse_scan, parse_smoke, read_report, reused, write_report
 from ml_containerize.results import Decision, Outcome, ScanReport, SmokeReport
 from ml_containerize.scan.check import scan
+from ml_containerize.smoke.cases import load_cases
 from ml_containerize.smoke.check import smoke
 from ml_containerize.tools import Tools
 from ml_containerize.trail import Trail
@@ -63,6 +64,8 @@ def make_plan(settings: Settings, tools: Tools, connect: Connect, trail: Trail) 
             console=tools.console,
         )
         tools.console.info(f"model {plan.model.hash.short} ({plan.model.format}), tag {plan.identity}")
+        if settings.smoke:
+            load_cases(plan.cases)  # a case that cannot be asked is told before any work
     trail.plan = plan
     return plan
 
