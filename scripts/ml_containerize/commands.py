@@ -114,7 +114,7 @@ Work = Callable[[Settings, Tools, Trail], None]
 def _recorded(arguments: argparse.Namespace, tools: Tools, work: Work) -> int:
     """Do the work, alone in the output folder, and write down how it ended, however it ended."""
     trail = Trail(tools.console)
-    folder, summary, ours = Path.cwd() / ".ml-containerize", True, True
+    folder, summary, ours = _default_output(tools), True, True
     try:
         settings = _settings(arguments, tools)
         folder, summary = settings.output, settings.summary
@@ -136,6 +136,11 @@ def _recorded(arguments: argparse.Namespace, tools: Tools, work: Work) -> int:
     return 0
 
 
+def _default_output(tools: Tools) -> Path:
+    """Where a run is recorded whose settings cannot be read."""
+    return Path(tools.environ.get("ML_CONTAINERIZE_OUTPUT") or ".ml-containerize").absolute()
+
+
 class Interrupted(ContainerizeError):
     """Ctrl-C or SIGTERM."""
 
@@ -147,7 +152,10 @@ def _report(trail: Trail, tools: Tools, folder: Path, summary: bool) -> None:
     from ml_containerize.report.github import outputs, write_outputs, write_summary
 
     record = trail.record()
-    record.write(folder)
+    try:
+        record.write(folder)
+    except OSError as error:
+        tools.console.warn(f"{folder} cannot hold the record of this run: {error.strerror}")
     write_outputs(outputs(record, folder), tools.environ)
     if summary:
         write_summary(record, tools.environ)

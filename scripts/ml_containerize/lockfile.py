@@ -1,4 +1,4 @@
-"""One run at a time in an output folder."""
+"""The output folder: made where it is missing, and one run at a time in it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class FolderUnusable(BuildError):
 def locked(folder: Path) -> Iterator[None]:
     """Keep the folder to this process, which frees it however it ends; raises FolderInUse, FolderUnusable."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         handle = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise FolderUnusable(folder, error) from error
@@ -47,6 +47,15 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _make(folder: Path) -> None:
+    """Make the folder, unseen by git as other tools' work folders are; one that was there stays as it is."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return
+    (folder / ".gitignore").write_text("*\n")
 
 
 def _take(handle: int, folder: Path) -> None:

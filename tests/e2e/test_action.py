@@ -33,18 +33,7 @@ jobs:
           persist-credentials: false
       - id: image
         uses: org/ml-containerize@v1
-        with:
-          path: .
-          images: {image}
-          push: "true"
-          tags: candidate
-          base-image: {base}
-          cache-dir: {cache}
-          engine: embedded
-          trivy-path: {trivy}
-          skip-db-update: "true"
-          python-path: {python}
-{extra}
+        with: {inputs}
       - name: tell
         if: always()
         shell: bash
@@ -84,7 +73,7 @@ def released_action(folder: Path) -> Path:
 
 @pytest.fixture
 def workflow(
-    tmp_path: Path, digits: Path, registry: str, base_layout: Path, trivy_database: Path
+    tmp_path: Path, digits: Path, registry: str, base_layout: Path, shared_cache: Path
 ) -> Callable[..., Ran]:
     """Run the workflow above in the digits project, with a change to it and more inputs."""
     action = released_action(tmp_path / "action")
@@ -93,16 +82,18 @@ def workflow(
 
     def run(change: Callable[[Path], None] = lambda _: None, **inputs: str) -> Ran:
         change(digits)
-        extra = "\n".join(f"          {key.replace('_', '-')}: {json.dumps(v)}" for key, v in inputs.items())
-        text = WORKFLOW.format(
-            image=f"{registry}/digits",
-            base=base_layout,
-            cache=trivy_database,
-            trivy=SCRIPTS / "trivy",
-            python=sys.executable,
-            report=report,
-            extra=extra,
-        )
+        usual = {
+            "images": f"{registry}/digits",
+            "push": "true",
+            "tags": "candidate",
+            "base-image": str(base_layout),
+            "cache-dir": str(shared_cache),
+            "engine": "embedded",
+            "trivy-path": str(SCRIPTS / "trivy"),
+            "skip-db-update": "true",
+            "python-path": sys.executable,
+        }
+        text = WORKFLOW.format(inputs=json.dumps({**usual, **inputs}), report=report)
         path = digits / ".github" / "workflows" / "ship.yml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

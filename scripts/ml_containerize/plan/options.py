@@ -144,7 +144,12 @@ _SCAN = (
 )
 _RUN = (
     Option("summary", _BOOL, "true", "Write the job summary."),
-    Option("output", _PATH, "", "Work folder; default `.ml-containerize` in the repository's root."),
+    Option(
+        "output",
+        _PATH,
+        "",
+        "Work folder; default `.ml-containerize` in the repository, in the action a temporary one.",
+    ),
     Option("cache-dir", _PATH, "", "Cache folder; default: the user's cache."),
     Option(
         "python-path",
