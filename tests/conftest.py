@@ -21,6 +21,7 @@ import bcrypt
 import docker
 import hypothesis
 import pytest
+from support.programs import program
 
 ROOT = Path(__file__).parents[1]
 BASE_LAYOUT = [sys.executable, ROOT / "scripts" / "base_image.py", "--layout"]
@@ -253,11 +254,6 @@ def listening_port(process: subprocess.Popen[bytes], log: Path) -> int:
             return int(found[1])
         time.sleep(0.02)
     pytest.fail(f"the registry did not start:\n{log.read_text()}", pytrace=False)
-
-
-def program(name: str) -> str:
-    """The path of a program that is no Python package, brought by scripts/tools where PATH lacks it."""
-    return output_of([ROOT / "scripts" / "tools", name])
 
 
 @pytest.fixture(scope="session")

@@ -41,12 +41,6 @@ def new_machine(tmp_path: Path, base_layout: Path) -> Command:
 
 
 @pytest.fixture(scope="session")
-def skopeo() -> str:
-    found = subprocess.run([ROOT / "scripts" / "tools", "skopeo"], capture_output=True, text=True, check=True)
-    return found.stdout.strip()
-
-
-@pytest.fixture(scope="session")
 def vulnerable_lock() -> Callable[[Path], None]:
     """Make a project's lock hold a package with an advisory that the bundled database knows."""
 

@@ -6,7 +6,6 @@ import http.server
 import json
 import os
 import select
-import shutil
 import socket
 import ssl
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 import pytest
 from doubles.images import publish, write_image
 from doubles.registry_double import RegistryDouble
+from support.programs import program
 
 from ml_containerize.names import DigestReference, Repository
 from ml_containerize.oci import media
@@ -86,10 +86,7 @@ def send(image: Image, client: RegistryClient, tag: str, mount_from: Repository 
 
 
 def skopeo(*arguments: str) -> str:
-    program = shutil.which("skopeo")
-    if not program:
-        pytest.fail("skopeo is missing: install the package `skopeo`", pytrace=False)
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([program("skopeo"), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from typing import Any
 
 import pytest
+from support.programs import program
 
 from ml_containerize.names import Repository
 from ml_containerize.oci.credentials import Credentials
@@ -19,8 +19,7 @@ pytestmark = pytest.mark.e2e
 
 
 def inspect(reference: str) -> Any:
-    program = shutil.which("skopeo") or pytest.fail("skopeo is missing: install the package `skopeo`")
-    argv = [program, "inspect", "--tls-verify=false", f"docker://{reference}"]
+    argv = [program("skopeo"), "inspect", "--tls-verify=false", f"docker://{reference}"]
     return json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
 
 
