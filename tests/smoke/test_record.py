@@ -118,11 +118,12 @@ def test_a_python_without_the_framework_is_exit_8_with_its_last_words(
     settings: Settings, tmp_path: Path
 ) -> None:
     request = write(tmp_path / "one.json", {"data": [[1]]})
-    run = fake_run(status=1, stderr="ModuleNotFoundError: No module named 'tensorflow'")
+    error = "ModuleNotFoundError: No module named 'tensorflow'"
+    run = fake_run(status=1, stderr=f'Traceback (most recent call last):\n  File "x", line 1\n{error}\n')
     with pytest.raises(RecordImpossible) as caught:
         recorded(settings, [request], run)
     assert caught.value.exit_code == 8
-    assert "No module named 'tensorflow'" in caught.value.what
+    assert caught.value.what == f"python could not answer with the model:\n  {error}"
     assert "--python" in caught.value.fix
 
 

@@ -165,8 +165,10 @@ def _parse_answer(line: str) -> Json | None:
 
 
 def _last_words(done: Completed) -> str:
+    """The end of what it complained of; of a traceback, the exception."""
     lines = (done.stderr or done.stdout or f"it ended with status {done.status}").strip().splitlines()
-    return "\n".join(f"  {line}" for line in lines[-_SHOWN_LINES:])
+    shown = 1 if any(line.startswith("Traceback ") for line in lines) else _SHOWN_LINES
+    return "\n".join(f"  {line}" for line in lines[-shown:])
 
 
 def _answered(asked: Sequence[_Asked], answers: Sequence[Json]) -> list[Case]:
