@@ -64,6 +64,15 @@ def test_a_dependency_of_the_command_is_locked_in_a_version_that_suits_it(text: 
     assert all(version in dependency.specifier for version in found)
 
 
+def locked(path: str) -> set[str]:
+    return set(re.findall(r"^[\w.\[\],-]+==[^ ]+", (ROOT / path).read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", ["requirements/command.lock", "serving/requirements/tensorflow.lock"])
+def test_the_tests_use_the_versions_that_users_get(path: str) -> None:
+    assert locked(path) <= locked("requirements/dev.lock")
+
+
 @pytest.mark.parametrize("path", ACTIONS, ids=short)
 def test_every_action_is_pinned_by_commit_unless_it_is_our_own(path: Path) -> None:
     for used in members(yaml.safe_load(path.read_text()), "uses"):
