@@ -48,7 +48,7 @@ def test_the_base_layout_is_an_image_that_skopeo_copies_into_the_registry(
     base_layout: Path, registry: str, skopeo: str
 ) -> None:
     copy = [
-        "skopeo",
+        skopeo,
         "copy",
         "-q",
         "--dest-tls-verify=false",

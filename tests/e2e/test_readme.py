@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.command import BIN, ROOT, Command
+from support.programs import program
 
 README = (ROOT / "README.md").read_text()
 CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
@@ -37,7 +38,7 @@ def test_every_command_of_the_readme_works_in_its_order(
 ) -> None:
     clone = tmp_path / "clone"
     copy_of_the_project(clone)
-    script = ["set -eu", f'export PATH="{BIN}:$PATH"']
+    script = ["set -eu", f'export PATH="{BIN}:$PATH:{Path(program("curl")).parent}"']
     for line in COMMANDS:
         if line in SLOW | OTHER:
             continue
