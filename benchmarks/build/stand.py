@@ -90,7 +90,7 @@ def put_base(stand: Stand) -> None:
 
 def packages() -> str:
     """The locked packages as a plain requirements.txt: the same versions for both sides."""
-    return "\n".join(re.findall(r"^([\w.\[\]-]+==\S+)", LOCK.read_text(), re.MULTILINE)) + "\n"
+    return "\n".join(re.findall(r"^([\w.\[\]-]+==[^\\\n]+)", LOCK.read_text(), re.MULTILINE)) + "\n"
 
 
 def new_model(path: Path, mebibytes: int, seed: int) -> Path:
