@@ -126,6 +126,9 @@ def _recorded(arguments: argparse.Namespace, tools: Tools, work: Work) -> int:
     except ContainerizeError as error:
         trail.error = error
         raise
+    except Exception as error:
+        trail.error = ContainerizeError(f"this should not have happened: {error!r}", "Please report it.")
+        raise
     except (KeyboardInterrupt, SystemExit):
         trail.error = Interrupted("the run was stopped before its end; nothing was tagged")
         raise

@@ -18,6 +18,7 @@ from ml_containerize.build.direct import (
     predict_image,
 )
 from ml_containerize.build.environment import environment_cache
+from ml_containerize.build.work_folder import PREFIX
 from ml_containerize.command import Completed
 from ml_containerize.console import Console
 from ml_containerize.names import Digest
@@ -86,7 +87,7 @@ def test_another_model_gives_another_image_on_the_same_environment(
 def test_what_an_earlier_build_left_is_deleted(make_plan: MakePlan, build_image: Build) -> None:
     plan = make_plan()
     first = build_image(plan)
-    killed = plan.settings.output / "work-killed"
+    killed = plan.settings.output / f"{PREFIX}killed"
     killed.mkdir()
     (killed / "half a package").touch()
     second = build_image(make_plan({"model.keras": b"other weights"}))

@@ -25,6 +25,7 @@ from ml_containerize.build.direct import build
 from ml_containerize.build.image import own_layers
 from ml_containerize.build.packages import IndexUnreachable, NoWheel, WrongHash
 from ml_containerize.build.tree import Tree
+from ml_containerize.build.work_folder import MEMORY, PREFIX
 from ml_containerize.command import Completed, run
 from ml_containerize.console import Console
 from ml_containerize.names import BaseReference, Platform
@@ -260,7 +261,7 @@ def test_a_package_that_was_swapped_in_the_index_is_refused(
     make_wheel(wheels, "greeter", "1.0", {**PACKAGE, "greeter/__init__.py": b"import evil\n"})
     with pytest.raises(WrongHash, match=r"greeter==1\.0"):
         built(plan, environ, connect, console)
-    assert not list(plan.settings.output.glob("work-*"))
+    assert not [left for place in (plan.settings.output, MEMORY) for left in place.glob(f"{PREFIX}*")]
 
 
 def test_an_index_out_of_reach_is_a_missing_environment(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,9 @@ from ml_containerize.build.environment import (
     find_environment,
     obtain_environment,
 )
-from ml_containerize.build.image import WORK_PREFIX, assemble
+from ml_containerize.build.image import assemble
 from ml_containerize.build.model import model_layers
+from ml_containerize.build.work_folder import MEMORY, sweep
 from ml_containerize.command import Run
 from ml_containerize.console import Console
 from ml_containerize.errors import BuildError
@@ -28,7 +28,6 @@ from ml_containerize.oci.registry import Connect
 from ml_containerize.plan.decide import Plan
 
 PREDICTABLE = 256 * 2**20  # bytes of small files; packing more only to learn their digest would take seconds
-_PACKAGE_SIZE = 48 * 2**20  # bytes of disk for each package, from a TensorFlow environment's 2 GB for 41
 
 
 class CacheUnusable(BuildError):
@@ -62,9 +61,9 @@ def build(plan: Plan, *, connect: Connect, run: Run, console: Console, environ: 
     layout = _open_layout(plan)
 
     def build_environment() -> FoundImage:
-        from ml_containerize.build.environment_builder import EnvironmentBuilder
+        from ml_containerize.build.environment_builder import EnvironmentBuilder, needed_room
 
-        size = len(plan.environment.requirements) * _PACKAGE_SIZE
+        size = needed_room(plan)
         _require_room(plan, size)
         with room(plan.settings.output, size):
             return EnvironmentBuilder(plan, layout, connect, run, console, environ).build()
@@ -110,7 +109,7 @@ def open_built(plan: Plan, *, connect: Connect, console: Console) -> Image:
 
 
 def _open_layout(plan: Plan) -> Layout:
-    """The output folder's layout, without what a killed run left beside it; raises CacheUnusable, too."""
+    """The output folder's layout, without what killed runs left; raises CacheUnusable, too."""
     output, cache = plan.settings.output, plan.settings.cache
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -118,10 +117,8 @@ def _open_layout(plan: Plan) -> Layout:
         raise CacheUnusable(cache, error.strerror or str(error)) from error
     if not os.access(cache, os.W_OK | os.X_OK):
         raise CacheUnusable(cache, "it is not writable")
-    layout = Layout.create(output / "layout")
-    for leftover in output.glob(f"{WORK_PREFIX}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    return layout
+    sweep(output, MEMORY)
+    return Layout.create(output / "layout")
 
 
 def _require_room(plan: Plan, size: int) -> None:

@@ -11,15 +11,15 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ml_containerize.build.base import DEFAULT_PATH, BasePython, find_python
 from ml_containerize.build.bytecode import Compiler, Source, find_bwrap, processors
 from ml_containerize.build.environment_layers import Bytecode, EnvironmentLayers, large_size
-from ml_containerize.build.image import WORK_PREFIX, environment_image
+from ml_containerize.build.image import environment_image
 from ml_containerize.build.packages import Installer
 from ml_containerize.build.tree import Tree
 from ml_containerize.build.venv import Installation, Module, disputed, name_and_version
+from ml_containerize.build.work_folder import WorkFolder, uv_cache, work_folder
 from ml_containerize.command import Run, Start, start
 from ml_containerize.console import Console
 from ml_containerize.oci.config import env_of
@@ -39,6 +39,8 @@ SERVING = "opt/serving"
 
 # Known to be large. That a name is missing here, or one too many, costs some seconds and nothing else.
 _LARGE = ("tensorflow", "torch", "jaxlib", "nvidia-", "triton", "onnxruntime", "xgboost", "pyspark")
+
+_PACKAGE_SIZE = 48 * 2**20  # bytes for each package, from a TensorFlow environment's 2 GB for 41
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +62,29 @@ class EnvironmentBuilder:
         """
         environment = self.plan.environment
         base = find_image(environment.base.where, environment.platform, self.connect)
-        tree = self._unpack(base)
         path = env_of(base.config).get("PATH", DEFAULT_PATH)
-        python = find_python(tree, path, environment.platform, environment.base.name)
-        output = self.plan.settings.output
-        with TemporaryDirectory(prefix=WORK_PREFIX, dir=output, ignore_cleanup_errors=True) as folder:
-            layers = self._make_layers(tree, python, Path(folder))
+        with work_folder(self.plan.settings.output, needed_room(self.plan)) as work:
+            tree = self._unpack(base, work)
+            python = find_python(tree, path, environment.platform, environment.base.name)
+            layers = self._make_layers(tree, python, work)
         return environment_image(self.plan, base, layers)
 
-    def _unpack(self, base: FoundImage) -> Tree:
+    def _unpack(self, base: FoundImage, work: WorkFolder) -> Tree:
+        """The base's files, from the folder that the embedded engine uses, too, unless memory is quicker."""
         content = Content(self.layout, base.sources)
         image = Image(base.name, base.descriptor, base.manifest, base.config, content)
-        return Tree(RootFolders(self.plan.settings.cache / "rootfs", self.console).of(image))
+        shared = RootFolders(self.plan.settings.cache / "rootfs", self.console)
+        passing = RootFolders(work.path / "rootfs", self.console)
+        return Tree((passing if work.in_memory and not shared.has(image) else shared).of(image))
 
-    def _make_layers(self, tree: Tree, python: BasePython, work: Path) -> list[Layer]:
+    def _make_layers(self, tree: Tree, python: BasePython, folder: WorkFolder) -> list[Layer]:
+        work = folder.path
         requirements = self.plan.environment.requirements
         self.console.info(f"installing {len(requirements)} packages for Python {python.version}")
         large, others = split(requirements)
         serving = _copy_serving(self.plan.environment.serving, work / "serving")
-        installer = Installer(python, self.plan.settings.project, self.environ, self.run, self.start)
+        environ = {**self.environ, **uv_cache(self.environ, folder)}
+        installer = Installer(python, self.plan.settings.project, environ, self.run, self.start)
         layers = EnvironmentLayers(self.layout, python)
         assembly = _Assembly(installer, self._compiler(tree, python), layers, work, self.console)
         with installer.installing(large, work / "large") as finish:
@@ -130,6 +136,11 @@ class _Assembly:
         self.console.info(f"byte-compiling {len(modules)} modules in {self.compiler.processes} processes")
         sources = [Source(os.path.relpath(module.source, self.work), module.path) for module in modules]
         return self.compiler.compile(sources, self.work)
+
+
+def needed_room(plan: Plan) -> int:
+    """Bytes of an environment's files while it is built."""
+    return len(plan.environment.requirements) * _PACKAGE_SIZE
 
 
 def split(requirements: Sequence[Requirement]) -> tuple[list[Requirement], list[Requirement]]:

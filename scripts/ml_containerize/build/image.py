@@ -18,7 +18,6 @@ from ml_containerize.plan.decide import Plan
 
 LAYER = "io.ml-containerize.layer"  # packages, serving or model
 TITLE = "org.opencontainers.image.title"
-WORK_PREFIX = "work-"  # of the folder beside the layout that an environment is built in
 ENVIRONMENT_KEY = "io.ml-containerize.environment.key"
 
 _ENVIRONMENT_CREATED = "1980-01-01T00:00:00Z"  # an environment is the same whichever commit first needed it

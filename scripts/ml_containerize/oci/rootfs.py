@@ -62,6 +62,10 @@ class RootFolders:
         with self.console.progress("unpacking", total) as advance:
             return tuple(self._folders(image, advance))
 
+    def has(self, image: Image) -> bool:
+        """Were all layers of the image unpacked before, each in a folder of its own?"""
+        return all(self._layer_folder(layer).exists() for layer in image.layers)
+
     def _folders(self, image: Image, advance: Advance) -> list[Path]:
         """From the top down, until a layer deletes something or the mount's options are full."""
         above: list[Path] = []
