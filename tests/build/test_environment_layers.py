@@ -105,6 +105,27 @@ def test_the_servers_layer_makes_the_models_folder(
     ]
 
 
+def test_what_is_known_to_be_large_has_its_own_layer_whatever_its_size(
+    tmp_path: Path, layout: Layout, python: BasePython
+) -> None:
+    layers = EnvironmentLayers(layout, python)
+    layers.add([package(tmp_path, "tensorflow-cpu", 15)], {}, ignore)
+    own, _, _ = layers.finish([], ignore)
+    assert own.descriptor.annotations[TITLE] == "tensorflow-cpu 1.0"
+
+
+def test_the_layers_are_the_same_when_the_large_packages_come_late(
+    tmp_path: Path, layout: Layout, python: BasePython
+) -> None:
+    large, small = package(tmp_path, "torch", 15), package(tmp_path, "flask", 15)
+    at_once, one_by_one = EnvironmentLayers(layout, python), EnvironmentLayers(layout, python)
+    at_once.add([large, small], {}, ignore)
+    one_by_one.add([small], {}, ignore)
+    one_by_one.pack_others(ignore)
+    one_by_one.add([large], {}, ignore)
+    assert one_by_one.finish([], ignore) == at_once.finish([], ignore)
+
+
 def test_progress_counts_what_is_packed(tmp_path: Path, layout: Layout, python: BasePython) -> None:
     flask, counts = package(tmp_path, "flask", 15), list[int]()
     layers = EnvironmentLayers(layout, python)

@@ -43,8 +43,10 @@ def build(base: str, model: str, tag: str, *options: str) -> subprocess.Complete
 def built(engine: docker.DockerClient, base: str, model: str, tag: str) -> Iterator[str]:
     done = build(base, model, tag)
     assert done.returncode == 0, done.stderr
-    yield tag
-    engine.images.remove(tag, force=True)
+    try:
+        yield tag
+    finally:
+        engine.images.remove(tag, force=True)
 
 
 @contextmanager
@@ -56,7 +58,7 @@ def running(engine: docker.DockerClient, image: str) -> Iterator[tuple[Container
     try:
         container.reload()
         port = container.ports["8080/tcp"][0]["HostPort"]
-        client = Client(f"http://127.0.0.1:{port}")
+        client = Client(f"http://127.0.0.1:{port}", timeout=60)
         deadline = time.monotonic() + 120
         while why := client.unready():
             assert time.monotonic() < deadline, f"{why}\n{container.logs().decode()}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ml_containerize.build.base import DEFAULT_PATH, BasePython, find_python
 from ml_containerize.build.bytecode import Compiler, Source, find_bwrap, processors
-from ml_containerize.build.environment_layers import Bytecode, EnvironmentLayers, large_size
+from ml_containerize.build.environment_layers import KNOWN_LARGE, Bytecode, EnvironmentLayers, large_size
 from ml_containerize.build.image import environment_image
 from ml_containerize.build.packages import Installer
 from ml_containerize.build.tree import Tree
@@ -36,9 +36,6 @@ from ml_containerize.plan.requirements import Requirement
 from ml_containerize.plan.serving import serving_files
 
 SERVING = "opt/serving"
-
-# Known to be large. That a name is missing here, or one too many, costs some seconds and nothing else.
-_LARGE = ("tensorflow", "torch", "jaxlib", "nvidia-", "triton", "onnxruntime", "xgboost", "pyspark")
 
 _PACKAGE_SIZE = 48 * 2**20  # bytes for each package, from a TensorFlow environment's 2 GB for 41
 
@@ -90,10 +87,11 @@ class EnvironmentBuilder:
         with installer.installing(large, work / "large") as finish:
             installer.install(others, work / "others")
             assembly.take("others", others, serving)
+            with self.console.progress("packing the other packages", layers.waiting) as advance:
+                layers.pack_others(advance)
             finish()
             assembly.take("large", large)
-        with self.console.progress("packing the other packages", layers.waiting) as advance:
-            return layers.finish(serving, advance)
+        return layers.finish(serving, lambda _: None)
 
     def _compiler(self, tree: Tree, python: BasePython) -> Compiler | None:
         platform = self.plan.environment.platform
@@ -145,8 +143,8 @@ def needed_room(plan: Plan) -> int:
 
 def split(requirements: Sequence[Requirement]) -> tuple[list[Requirement], list[Requirement]]:
     """What is known to be large, and all others; nothing counts as large where there is nothing else."""
-    large = [one for one in requirements if one.name.startswith(_LARGE)]
-    others = [one for one in requirements if not one.name.startswith(_LARGE)]
+    large = [one for one in requirements if one.name.startswith(KNOWN_LARGE)]
+    others = [one for one in requirements if not one.name.startswith(KNOWN_LARGE)]
     return (large, others) if others else ([], large)
 
 

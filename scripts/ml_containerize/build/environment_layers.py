@@ -16,11 +16,14 @@ from ml_containerize.plan.model import MODEL_FOLDER
 
 OWN_LAYER_SIZE = 32 * 2**20  # bytes; an unpacked package of this size or more gets a layer of its own
 
+# These get layers of their own whatever their size: what takes long to arrive must not hold up all others.
+KNOWN_LARGE = ("tensorflow", "torch", "jaxlib", "nvidia-", "triton", "onnxruntime", "xgboost", "pyspark")
+
 Bytecode = Mapping[str, str]  # files on this machine by their paths inside the image
 
 
 def is_large(distribution: Distribution) -> bool:
-    return distribution.size >= OWN_LAYER_SIZE
+    return distribution.size >= OWN_LAYER_SIZE or distribution.name.startswith(KNOWN_LARGE)
 
 
 def large_size(distributions: Iterable[Distribution]) -> int:
@@ -37,12 +40,13 @@ class EnvironmentLayers:
     bytecode: dict[str, str] = field(default_factory=dict)
     _large: list[Layer] = field(default_factory=list)
     _small: list[Distribution] = field(default_factory=list)
+    _others: Layer | None = None
 
     def add(self, distributions: Iterable[Distribution], bytecode: Bytecode, advance: Advance) -> None:
         """Take packages in with their bytecode, and write the layers of large ones."""
         self.bytecode |= bytecode
         for one in distributions:
-            if is_large(one):
+            if is_large(one) or self._others:
                 self._large.append(self._write("packages", one.title, self._entries([one]), advance))
             else:
                 self._small.append(one)
@@ -52,11 +56,17 @@ class EnvironmentLayers:
         """Bytes of the packages that have no layer yet, their bytecode aside."""
         return sum(one.size for one in self._small)
 
+    def pack_others(self, advance: Advance) -> Layer:
+        """Write the one layer of all packages that have none of their own; only large ones may come after."""
+        if self._others is None:
+            entries = [*skeleton(self.python), *self._entries(self._small)]
+            self._others = self._write("packages", "Python packages", entries, advance)
+        return self._others
+
     def finish(self, serving: Sequence[Module], advance: Advance) -> list[Layer]:
-        """Write the other layers; all of them, lowest first."""
+        """Write the server's layer; all layers, lowest first."""
         large = sorted(self._large, key=lambda layer: layer.descriptor.annotations[TITLE])
-        entries = [*skeleton(self.python), *self._entries(self._small)]
-        others = self._write("packages", "Python packages", entries, advance)
+        others = self.pack_others(advance)
         return [*large, others, self._write("serving", "serving", self._server(serving), advance)]
 
     def _server(self, modules: Sequence[Module]) -> Iterator[Entry]:
