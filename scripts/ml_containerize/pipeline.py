@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from ml_containerize.build.direct import build, open_built, predict_image
 from ml_containerize.errors import ContainerizeError, PlanError, ScanError, SmokeError
-from ml_containerize.gates import decide, is_fresh, make_proof, policy
+from ml_containerize.gates import decide, gate_name, is_fresh, make_proof, policy
 from ml_containerize.oci.find import resolve_base
 from ml_containerize.oci.image import Image
 from ml_containerize.oci.registry import Connect
@@ -108,6 +108,8 @@ def _check(
     if proof:
         trail.smoke = reused(parse_smoke(proof.smoke))
         trail.scan = reused(parse_scan(proof.scan))
+        for report in (trail.smoke, trail.scan):
+            write_report(plan.settings.output, gate_name(report), proof.policy, report)
         return trail.smoke, trail.scan
     return check_gates(
         lambda: run_smoke(plan, image, tools, trail), lambda: run_scan(plan, image, tools, trail)

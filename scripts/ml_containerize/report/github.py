@@ -33,12 +33,18 @@ def outputs(record: Record, folder: Path) -> dict[str, str]:
         "git-sha": str(plan.source.sha or "") if plan else "",
         "smoke-result": _outcome(record.smoke.outcome if record.smoke else None),
         "smoke-report": str(folder / "smoke.json") if record.smoke else "",
-        "scan-report": str(folder / "trivy.json")
-        if (folder / "trivy.json").is_file() and record.scan
-        else "",
+        "scan-report": _scan_report(record, folder),
         "vulnerabilities": json.dumps(dict(record.scan.counts), sort_keys=True) if record.scan else "",
         "result": record.result,
     }
+
+
+def _scan_report(record: Record, folder: Path) -> str:
+    """trivy's own report where this run asked it, else what is kept of an earlier one's."""
+    if record.scan is None:
+        return ""
+    asked = record.scan.outcome in {Outcome.PASSED, Outcome.FAILED}
+    return str(folder / ("trivy.json" if asked else "scan.json"))
 
 
 def _names(tags: list[TagReference]) -> list[str]:

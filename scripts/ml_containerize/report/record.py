@@ -77,7 +77,8 @@ class Record:
 
     @property
     def layers(self) -> tuple[LayerUse, ...]:
-        return layers_of(self.image, self.releases) if self.image else ()
+        base = self.plan.environment.base.name if self.plan else ""
+        return layers_of(self.image, self.releases, base) if self.image else ()
 
     @property
     def bytes_uploaded(self) -> int:
@@ -136,14 +137,15 @@ class Record:
         return write_json(folder / FILE_NAME, self.as_json())
 
 
-def layers_of(image: Image, releases: tuple[Release, ...]) -> tuple[LayerUse, ...]:
+def layers_of(image: Image, releases: tuple[Release, ...], base: str) -> tuple[LayerUse, ...]:
+    """The image's layers, lowest first; those without a title of ours are the base's."""
     moved = {digest for release in releases for digest in release.uploaded}
     return tuple(
         LayerUse(
             digest=layer.digest,
             size=layer.size,
             kind=layer.annotations.get("io.ml-containerize.layer", "base"),
-            title=layer.annotations.get("org.opencontainers.image.title", ""),
+            title=layer.annotations.get("org.opencontainers.image.title", base),
             reused=layer.digest not in moved if releases else None,
         )
         for layer in image.manifest.layers

@@ -233,8 +233,11 @@ def _times(stages: Sequence[StageTime]) -> Iterator[str]:
 
 
 def _notices(notices: Sequence[str]) -> Iterator[str]:
+    """One block that stands back from the facts."""
+    if notices:
+        yield ""
     for notice in notices:
-        yield from ("", f"> ℹ️ {escape(notice)}")  # noqa: RUF001 - the sign people know
+        yield f"> - {escape(notice)}"
 
 
 def _more(count: int) -> Iterator[str]:

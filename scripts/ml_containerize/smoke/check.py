@@ -130,8 +130,16 @@ def judge(case: Case, answer: Answer) -> CaseResult:
     if problems:
         return CaseResult(case.name, False, answer.milliseconds, f"the answer is {problems[0]}")
     problems = compare(case.expect, content, case.tolerance)
-    shown = show_prediction(content) if isinstance(content, dict) and answer.status == 200 else ""
-    return CaseResult(case.name, not problems, answer.milliseconds, "; ".join(problems), shown)
+    return CaseResult(
+        case.name, not problems, answer.milliseconds, "; ".join(problems), _shown(answer, content)
+    )
+
+
+def _shown(answer: Answer, content: object) -> str:
+    """The answer in a few words."""
+    if answer.status != 200:
+        return f"refused with {answer.status}"
+    return show_prediction(content) if isinstance(content, dict) else ""
 
 
 def ask_again(
