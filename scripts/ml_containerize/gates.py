@@ -63,7 +63,11 @@ def is_fresh(checked_at: str, now: datetime) -> bool:
     return timedelta(minutes=-5) <= age <= PROOF_LIFETIME
 
 
-def make_proof(plan: Plan, smoke: SmokeReport, scan: ScanReport, now: datetime) -> Proof:
+def timestamp(now: datetime) -> str:
+    """RFC 3339 in UTC, to the second; such texts sort as their times do."""
+    return now.astimezone(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+def make_proof(plan: Plan, smoke: SmokeReport, scan: ScanReport, checked_at: str) -> Proof:
     """What is published beside the image, so that a later run need not ask the same again."""
-    moment = now.astimezone(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
-    return Proof(policy=policy(plan), checked_at=moment, smoke=plain(smoke), scan=plain(scan))
+    return Proof(policy=policy(plan), checked_at=checked_at, smoke=plain(smoke), scan=plain(scan))

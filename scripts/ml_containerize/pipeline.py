@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from ml_containerize.build.direct import build, open_built, predict_image
 from ml_containerize.errors import ContainerizeError, PlanError, ScanError, SmokeError
-from ml_containerize.gates import decide, gate_name, is_fresh, make_proof, policy
+from ml_containerize.gates import decide, gate_name, is_fresh, make_proof, policy, timestamp
 from ml_containerize.oci.find import resolve_base
 from ml_containerize.oci.image import Image
 from ml_containerize.oci.registry import Connect
@@ -49,7 +49,7 @@ def run_pipeline(settings: Settings, tools: Tools, trail: Trail) -> None:
     smoke_report, scan_report = _check(plan, image, proof, tools, trail)
     decision = trail.decision = decide(smoke_report, scan_report)
     if settings.push and decision.accepted:
-        proof = proof or make_proof(plan, smoke_report, scan_report, tools.now())
+        proof = proof or make_proof(plan, smoke_report, scan_report, timestamp(tools.now()))
         publish(plan, image, decision, proof, tools, connect, trail)
     refuse_unless(decision, smoke_report)
 
@@ -109,7 +109,7 @@ def _check(
         trail.smoke = reused(parse_smoke(proof.smoke))
         trail.scan = reused(parse_scan(proof.scan))
         for report in (trail.smoke, trail.scan):
-            write_report(plan.settings.output, gate_name(report), proof.policy, report)
+            write_report(plan.settings.output, gate_name(report), proof.policy, proof.checked_at, report)
         return trail.smoke, trail.scan
     return check_gates(
         lambda: run_smoke(plan, image, tools, trail), lambda: run_scan(plan, image, tools, trail)
@@ -138,14 +138,14 @@ def check_gates(
 def run_smoke(plan: Plan, image: Image, tools: Tools, trail: Trail) -> SmokeReport:
     with trail.stage("smoke", f"{len(plan.cases)} recorded cases"):
         report = trail.smoke = smoke(plan, image, console=tools.console, environ=tools.environ)
-    write_report(plan.settings.output, "smoke", policy(plan), report)
+    write_report(plan.settings.output, "smoke", policy(plan), timestamp(tools.now()), report)
     return report
 
 
 def run_scan(plan: Plan, image: Image, tools: Tools, trail: Trail) -> ScanReport:
     with trail.stage("scan", ", ".join(plan.settings.scanners)):
         report = trail.scan = scan(plan, image, run=tools.run, console=tools.console, environ=tools.environ)
-    write_report(plan.settings.output, "scan", policy(plan), report)
+    write_report(plan.settings.output, "scan", policy(plan), timestamp(tools.now()), report)
     return report
 
 
@@ -198,10 +198,10 @@ def scan_image(settings: Settings, tools: Tools, trail: Trail) -> None:
 def push_image(settings: Settings, tools: Tools, trail: Trail) -> None:
     """Publish the built image, if the kept reports say that every gate passed these very bytes."""
     plan, image = _reopen(settings, tools, trail)
-    smoke_report, scan_report = _kept(plan, image, tools, trail)
+    smoke_report, scan_report, checked_at = _kept(plan, image, tools, trail)
     decision = trail.decision = decide(smoke_report, scan_report)
     refuse_unless(decision, smoke_report)
-    proof = make_proof(plan, smoke_report, scan_report, tools.now())
+    proof = make_proof(plan, smoke_report, scan_report, checked_at)
     publish(plan, image, decision, proof, tools, tools.connect(settings), trail)
 
 
@@ -213,14 +213,20 @@ def _reopen(settings: Settings, tools: Tools, trail: Trail) -> tuple[Plan, Image
     return plan, image
 
 
-def _kept(plan: Plan, image: Image, tools: Tools, trail: Trail) -> tuple[SmokeReport, ScanReport]:
-    """The gates' reports that `smoke` and `scan` kept; a gate that was switched off says so itself."""
+def _kept(plan: Plan, image: Image, tools: Tools, trail: Trail) -> tuple[SmokeReport, ScanReport, str]:
+    """What `smoke` and `scan` kept, and when the older was made; a gate that is off says so itself."""
     folder, asked = plan.settings.output, policy(plan)
+    times = []
     if plan.settings.smoke:
-        trail.smoke = reused(parse_smoke(read_report(folder, "smoke", asked, image.digest)))
+        kept = read_report(folder, "smoke", asked, image.digest)
+        trail.smoke = reused(parse_smoke(kept))
+        times.append(kept["checked_at"])
     if plan.settings.scan:
-        trail.scan = reused(parse_scan(read_report(folder, "scan", asked, image.digest)))
+        kept = read_report(folder, "scan", asked, image.digest)
+        trail.scan = reused(parse_scan(kept))
+        times.append(kept["checked_at"])
     return (
         trail.smoke or run_smoke(plan, image, tools, trail),
         trail.scan or run_scan(plan, image, tools, trail),
+        min(times, default=timestamp(tools.now())),
     )

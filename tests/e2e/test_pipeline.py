@@ -32,6 +32,20 @@ def tags_of(registry: str, name: str) -> list[str]:
         return []
 
 
+def published_proof(registry: str, name: str, digest: str) -> dict[str, Any]:
+    """The proof that lies beside an image."""
+    place = f"http://{registry}/v2/{name}"
+    asked = urllib.request.Request(
+        f"{place}/manifests/{digest.replace(':', '-')}.proof",
+        headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
+    )
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        layer = json.load(answer)["layers"][0]["digest"]
+    with urllib.request.urlopen(f"{place}/blobs/{layer}", timeout=10) as answer:
+        proof: dict[str, Any] = json.load(answer)
+    return proof
+
+
 def spoil_a_prediction(project: Path) -> None:
     case = project / "smoke" / "one-scan.json"
     value = json.loads(case.read_text())
@@ -147,6 +161,10 @@ def test_the_stages_one_by_one_give_what_the_whole_job_gives(
     assert pushed.status == 0, pushed.stderr
     assert REFERENCE.fullmatch(pushed.stdout)
     assert pushed.record["result"] == "released"
+    kept = [json.loads((command.output / f"{gate}.json").read_text()) for gate in ("smoke", "scan")]
+    assert published_proof(registry, "staged", pushed.record["digest"])["time"] == min(
+        report["checked_at"] for report in kept
+    )
 
 
 def test_what_no_gate_saw_is_not_pushed(command: Command, digits: Path, registry: str) -> None:

@@ -70,9 +70,11 @@ def test_gate_reports_survive_being_written_and_read(record: Callable[..., Recor
     assert made.scan
     assert made.image
     for gate, report, parse in (("smoke", made.smoke, parse_smoke), ("scan", made.scan, parse_scan)):
-        write_report(tmp_path, gate, "policy", report)
+        write_report(tmp_path, gate, "policy", "2026-01-01T00:00:00Z", report)
         assert parse(read_report(tmp_path, gate, "policy", made.image.digest)) == report
         assert plain(report)["outcome"] == "passed"
+        kept = read_report(tmp_path, gate, "policy", made.image.digest)
+        assert kept["checked_at"] == "2026-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(("policy", "digest"), [("other", None), ("policy", Digest("9" * 64))])
@@ -82,7 +84,7 @@ def test_a_report_under_another_policy_or_on_other_bytes_does_not_count(
     made = record()
     assert made.smoke
     assert made.image
-    write_report(tmp_path, "smoke", "policy", made.smoke)
+    write_report(tmp_path, "smoke", "policy", "2026-01-01T00:00:00Z", made.smoke)
     with pytest.raises(NoGateReport, match="no smoke report"):
         read_report(tmp_path, "smoke", policy, digest or made.image.digest)
 

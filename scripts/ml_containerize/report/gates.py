@@ -81,9 +81,11 @@ def write_json(path: Path, value: Json) -> Path:
     return draft.replace(path)
 
 
-def write_report(folder: Path, gate: str, policy: str, report: SmokeReport | ScanReport) -> Path:
-    """Keep a gate's report and the policy that it was asked under for a later `push`."""
-    return write_json(folder / f"{gate}.json", {"policy": policy, **plain(report)})
+def write_report(
+    folder: Path, gate: str, policy: str, checked_at: str, report: SmokeReport | ScanReport
+) -> Path:
+    """Keep a gate's report for a later `push`: under which policy it was asked, and when (RFC 3339)."""
+    return write_json(folder / f"{gate}.json", {"policy": policy, "checked_at": checked_at, **plain(report)})
 
 
 def read_report(folder: Path, gate: str, policy: str, digest: Digest) -> Json:
@@ -92,7 +94,8 @@ def read_report(folder: Path, gate: str, policy: str, digest: Digest) -> Json:
         value = json.loads((folder / f"{gate}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         value = {}
-    if not isinstance(value, dict) or value.get("policy") != policy or value.get("digest") != str(digest):
+    asked = {"policy": policy, "digest": str(digest)}
+    if not isinstance(value, dict) or "checked_at" not in value or not asked.items() <= value.items():
         raise NoGateReport(
             f"{folder} holds no {gate} report on {digest} under today's settings",
             f"Run `ml-containerize {gate}` first; only what every gate passed is pushed.",
