@@ -45,7 +45,7 @@ def test_a_good_image_answers_its_cases_and_is_measured(
     assert report.digest == image.digest
     assert [(case.name, case.passed, case.prediction) for case in report.cases] == [
         ("sum", True, '"sum"'),
-        ("refused", True, ""),
+        ("refused", True, "refused with 400"),
     ]
     assert report.startup_seconds is not None
     assert 0 < report.startup_seconds < 20
