@@ -38,3 +38,44 @@ class NotRepresentable(Refused):
     """The model answered with what JSON cannot carry, NaN or an infinity (RFC 9110, 422)."""
 
     status = 422
+
+
+class NotFound(Refused):
+    """The path names a model, version or signature that is not here (RFC 9110, 404)."""
+
+    status = 404
+
+
+class Unauthorized(Refused):
+    """The request lacks the key that the server asks for (RFC 9110, 401)."""
+
+    status = 401
+
+
+class TooSlow(Refused):
+    """The client took too long to send its body (RFC 9110, 408)."""
+
+    status = 408
+
+
+class TooLarge(Refused):
+    """The body is larger than the server takes (RFC 9110, 413)."""
+
+    status = 413
+
+
+class WrongMediaType(Refused):
+    """The body is of a content type that the door does not read (RFC 9110, 415)."""
+
+    status = 415
+
+
+class Busy(Refused):
+    """The server cannot answer now: not ready, draining, or its queue is full (RFC 9110, 503)."""
+
+    status = 503
+
+    def __init__(self, reason: str, retry_after: int = 1) -> None:
+        """`retry_after` in seconds."""
+        super().__init__(reason)
+        self.retry_after = retry_after

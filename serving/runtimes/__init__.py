@@ -16,20 +16,33 @@ from serving.signature import Signature
 from serving.tensors import Tensor
 
 
+DEFAULT_SIGNATURE = "serving_default"  # TensorFlow's name for it, which every format uses here
+
+
 class Model(Protocol):
     """A loaded model; `predict` may be called from several threads at once."""
 
     @property
-    def signature(self) -> Signature: ...
+    def signatures(self) -> Mapping[str, Signature]:
+        """By name, the one that is served by default first; most formats have only DEFAULT_SIGNATURE."""
+        ...
 
     @property
     def device(self) -> str:
         """What computes: "cpu", or the GPU's name."""
         ...
 
-    def predict(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One array per output name for one array per input name; the first dimension counts rows."""
+    def predict(self, batch: Mapping[str, Tensor], signature: str = "") -> dict[str, Tensor]:
+        """One array per output name for one array per input name; the first dimension counts rows.
+
+        `signature` is a name in `signatures`, "" the default. May raise whatever the framework raises.
+        """
         ...
+
+
+def default_signature(model: Model) -> Signature:
+    """The signature that is served to whoever names none."""
+    return next(iter(model.signatures.values()))
 
 
 @dataclass(frozen=True, slots=True)
