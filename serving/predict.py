@@ -9,14 +9,15 @@ import numpy as np
 from serving.errors import ModelUnusable, one_line
 from serving.inputs import parse_batch
 from serving.outputs import predictions
-from serving.runtimes import Model
+from serving.runtimes import Model, default_signature
 from serving.signature import TensorSpec
 from serving.tensors import Tensor, numpy_dtype
 
 
 def predict(model: Model, body: bytes, max_rows: int) -> dict[str, Any]:
     """Answer `{"predictions": [...]}`, one for each row; raises Refused, or whatever the model raises."""
-    return {"predictions": predictions(model.predict(parse_batch(body, model.signature, max_rows)))}
+    batch = parse_batch(body, default_signature(model), max_rows)
+    return {"predictions": predictions(model.predict(batch))}
 
 
 def warm_up(model: Model) -> bool:
@@ -25,7 +26,7 @@ def warm_up(model: Model) -> bool:
     False where a free dimension leaves open what a row looks like. Raises ModelUnusable where the call
     fails, or its answer does not have one element for each row.
     """
-    inputs = model.signature.inputs
+    inputs = default_signature(model).inputs
     if any(spec.row_shape is None or None in spec.row_shape for spec in inputs):
         return False
     batch = {spec.name: _zeros(spec) for spec in inputs}

@@ -5,16 +5,16 @@ A format's own packages are imported only when a model of that format is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
 from serving.errors import ModelUnusable, one_line
+from serving.runtimes.recognise import FORMATS, Format
 from serving.signature import Signature
 from serving.tensors import Tensor
-
 
 DEFAULT_SIGNATURE = "serving_default"  # TensorFlow's name for it, which every format uses here
 
@@ -46,37 +46,6 @@ def default_signature(model: Model) -> Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
-    """How a format is recognised in a folder, and the module that loads it."""
-
-    name: str
-    module: str
-    candidates: Callable[[Path], list[Path]]
-
-
-_WEIGHTS = ".weights.h5"  # variables without their model
-
-
-def _files(*suffixes: str) -> Callable[[Path], list[Path]]:
-    def candidates(path: Path) -> list[Path]:
-        files = [path] if path.is_file() else sorted(path.iterdir())
-        return [file for file in files if file.suffix in suffixes and not file.name.endswith(_WEIGHTS)]
-
-    return candidates
-
-
-def _saved_model(path: Path) -> list[Path]:
-    return [path] if (path / "saved_model.pb").is_file() else []
-
-
-FORMATS = (
-    Format("keras", "serving.runtimes.keras_file", _files(".keras")),
-    Format("h5", "serving.runtimes.keras_file", _files(".h5", ".hdf5")),
-    Format("saved_model", "serving.runtimes.saved_model", _saved_model),
-)
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """A model on disk: its format and the file or folder to load."""
 
@@ -85,7 +54,10 @@ class Found:
 
 
 def find(path: Path, wanted: str = "") -> Found:
-    """The one model at `path`, of the `wanted` format where one is named; raises ModelUnusable."""
+    """The one model at `path`, of the `wanted` format where one is named; raises ModelUnusable.
+
+    A folder that is a model as a whole is that one, whatever files lie in it.
+    """
     if not path.exists():
         raise ModelUnusable(f"no model at {path}")
     known = {each.name: each for each in FORMATS}
@@ -96,17 +68,24 @@ def find(path: Path, wanted: str = "") -> Found:
         found = [Found(each, candidate) for each in formats for candidate in each.candidates(path)]
     except OSError as error:
         raise ModelUnusable(f"{path} cannot be read: {error.strerror}") from error
+    found = [each for each in found if each.path == path] or found
     if len(found) != 1:
-        what = "several models" if found else "no model of a known format"
-        names = ", ".join(each.path.name for each in found) or ", ".join(known)
+        what = "several models" if found else f"no model of {'this' if wanted else 'a known'} format"
+        names = ", ".join(each.path.name for each in found) or ", ".join(each.name for each in formats)
         raise ModelUnusable(f"{what} in {path} ({names})")
     return found[0]
 
 
-def load(found: Found) -> Model:
-    """Load with the format's own module; raises ModelUnusable in one line whatever the framework raised."""
+def load(found: Found, signature: str = "") -> Model:
+    """Load with the format's own module; raises ModelUnusable in one line whatever the framework raised.
+
+    `signature` names the one that is served by default, in formats whose models have several.
+    """
+    if signature and not found.format.has_signatures:
+        raise ModelUnusable(f"{found.format.name} models have no signatures to choose {signature!r} from")
+    chosen = {"default": signature} if signature else {}
     try:
-        model: Model = import_module(found.format.module).load(found.path)
+        model: Model = import_module(found.format.module).load(found.path, **chosen)
     except ModelUnusable:
         raise
     except Exception as error:

@@ -10,7 +10,8 @@ import keras
 import tensorflow as tf
 
 from serving.errors import ModelUnusable
-from serving.runtimes.traced import TracedModel, tensor_spec
+from serving.runtimes import DEFAULT_SIGNATURE
+from serving.runtimes.traced import Traced, TracedModel, tensor_spec
 from serving.signature import Signature
 
 
@@ -24,7 +25,8 @@ def load(path: Path) -> TracedModel:
         tensor_spec(name, tensor)
         for name, tensor in zip(_output_names(model), traced.structured_outputs, strict=True)
     )
-    return TracedModel(Signature(inputs, outputs), lambda tensors: traced(*tensors), owner=model)
+    function = Traced(Signature(inputs, outputs), lambda tensors: traced(*tensors))
+    return TracedModel({DEFAULT_SIGNATURE: function}, owner=model)
 
 
 def _inputs(model: Any) -> tuple[list[tuple[str, Any]], Any]:

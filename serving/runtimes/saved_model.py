@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from serving.errors import ModelUnusable
-from serving.runtimes.traced import TracedModel, tensor_spec
+from serving.runtimes import DEFAULT_SIGNATURE
+from serving.runtimes.traced import Traced, TracedModel, tensor_spec
 from serving.signature import Signature
 
-DEFAULT_SIGNATURE = "serving_default"
+log = logging.getLogger("serving")
 
 
-def load(path: Path) -> TracedModel:
-    """Serve the signature `serving_default`, or the only one there is."""
+def load(path: Path, default: str = "") -> TracedModel:
+    """Serve every signature that takes an input; `default` names the first, else it is `serving_default`."""
     loaded = tf.saved_model.load(str(path))
-    function = _signature(loaded.signatures)
+    taking = {
+        name: function
+        for name, function in sorted(loaded.signatures.items())
+        if function.structured_input_signature[1]
+    }
+    first = _default(taking, default)
+    names = [first, *(name for name in taking if name != first)]
+    return TracedModel({name: _traced(taking[name]) for name in names}, owner=loaded)
+
+
+def _default(names: Iterable[str], wanted: str) -> str:
+    known = list(names)
+    if not known:
+        raise ModelUnusable("the SavedModel has no signature that takes an input")
+    if wanted and wanted not in known:
+        raise ModelUnusable(f"no signature {wanted!r} in the SavedModel, there are: {', '.join(known)}")
+    if wanted or DEFAULT_SIGNATURE in known:
+        return wanted or DEFAULT_SIGNATURE
+    if len(known) > 1:
+        log.warning("no signature %r; %r is the default of %s", DEFAULT_SIGNATURE, known[0], known)
+    return known[0]
+
+
+def _traced(function: Any) -> Traced:
     inputs = tuple(tensor_spec(name, spec) for name, spec in function.structured_input_signature[1].items())
     outputs = tuple(tensor_spec(name, spec) for name, spec in sorted(function.structured_outputs.items()))
-    if not inputs:
-        raise ModelUnusable("the signature takes no inputs")
 
     def call(tensors: Sequence[Any]) -> Sequence[Any]:
         answer = function(**dict(zip((spec.name for spec in inputs), tensors, strict=True)))
         return [answer[spec.name] for spec in outputs]
 
-    return TracedModel(Signature(inputs, outputs), call, owner=loaded)
-
-
-def _signature(signatures: Any) -> Any:
-    if DEFAULT_SIGNATURE in signatures:
-        return signatures[DEFAULT_SIGNATURE]
-    if len(signatures) == 1:
-        return next(iter(signatures.values()))
-    names = ", ".join(sorted(signatures)) or "none"
-    raise ModelUnusable(f"no signature {DEFAULT_SIGNATURE!r} in the SavedModel, there are: {names}")
+    return Traced(Signature(inputs, outputs), call)

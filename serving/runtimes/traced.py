@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -17,26 +18,29 @@ _INTEGERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64
 _SENDABLE = {"bool", "string", "bfloat16", "float16", "float32", "float64"} | _INTEGERS
 
 
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One concrete function: tensors in the order of the inputs in, in the order of the outputs out."""
+
+    signature: Signature
+    call: Call
+
+
 class TracedModel:
-    """Calls one concrete function: tensors in the order of the inputs in, in the order of the outputs out."""
+    """Calls the concrete function of the signature that is asked for."""
 
-    def __init__(self, signature: Signature, call: Call, owner: object) -> None:
+    def __init__(self, functions: Mapping[str, Traced], owner: object) -> None:
         """`owner` holds the variables, which TensorFlow's functions refer to weakly."""
-        self.signature = signature
-        self._call = call
-        self._owner = owner
-        self._dtypes = [tf.as_dtype(spec.dtype) for spec in signature.inputs]
+        self.signatures = {name: function.signature for name, function in functions.items()}
         self.device = _device()
+        self._functions = {"": next(iter(functions.values())), **functions}
+        self._owner = owner
 
-    def predict(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        tensors = [
-            tf.cast(tf.constant(batch[spec.name]), dtype)
-            for spec, dtype in zip(self.signature.inputs, self._dtypes, strict=True)
-        ]
-        outputs = self._call(tensors)
-        return {
-            spec.name: output.numpy() for spec, output in zip(self.signature.outputs, outputs, strict=True)
-        }
+    def predict(self, batch: Mapping[str, Tensor], signature: str = "") -> dict[str, Tensor]:
+        traced = self._functions[signature]
+        tensors = [tf.cast(tf.constant(batch[spec.name]), spec.dtype) for spec in traced.signature.inputs]
+        outputs = zip(traced.signature.outputs, traced.call(tensors), strict=True)
+        return {spec.name: output.numpy() for spec, output in outputs}
 
 
 def tensor_spec(name: str, tensor: Any) -> TensorSpec:

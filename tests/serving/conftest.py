@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from serving.runtimes import Model, find, load
+from serving.runtimes import DEFAULT_SIGNATURE, Model, find, load
 from serving.settings import prepare_frameworks
 from serving.signature import Signature, TensorSpec
 from serving.tensors import Tensor
@@ -37,13 +37,14 @@ PAIRS_DOUBLED = Signature(
 class Doubler:
     """A model without a framework: answers twice its input, or raises what it is told to."""
 
-    signature: Signature = PAIRS_DOUBLED
+    signatures: Mapping[str, Signature] = field(default_factory=lambda: {DEFAULT_SIGNATURE: PAIRS_DOUBLED})
     device: str = "cpu"
     error: Exception | None = None
 
-    def predict(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def predict(self, batch: Mapping[str, Tensor], signature: str = "") -> dict[str, Tensor]:
         if self.error is not None:
             raise self.error
+        assert signature in ("", *self.signatures)
         return {"doubled": batch["numbers"] * 2}
 
 

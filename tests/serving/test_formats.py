@@ -12,7 +12,7 @@ import pytest
 
 from serving.errors import ModelUnusable
 from serving.predict import predict, warm_up
-from serving.runtimes import Model
+from serving.runtimes import Model, default_signature, find, load
 from serving.signature import TensorSpec
 
 Load = Callable[[Path], Model]
@@ -47,8 +47,8 @@ def test_a_keras_file_answers_as_the_model_did(
 ) -> None:
     small.save(tmp_path / name)
     model = load_model(tmp_path)
-    assert model.signature.inputs == (TensorSpec("x", "float32", (None, 3)),)
-    assert model.signature.outputs == (TensorSpec("y", "float32", (None, 2)),)
+    assert default_signature(model).inputs == (TensorSpec("x", "float32", (None, 3)),)
+    assert default_signature(model).outputs == (TensorSpec("y", "float32", (None, 2)),)
     assert warm_up(model)
     rows = [[1, 2, 3], [0, 0, 1]]
     np.testing.assert_allclose(ask(model, rows), small.predict(np.array(rows, "float32"), verbose=0), 1e-6)
@@ -57,7 +57,7 @@ def test_a_keras_file_answers_as_the_model_did(
 def test_a_saved_model_answers_as_the_model_did(small: Any, load_model: Load, tmp_path: Path) -> None:
     small.export(tmp_path / "model", verbose=False)
     model = load_model(tmp_path / "model")
-    assert model.signature.inputs == (TensorSpec("x", "float32", (None, 3)),)
+    assert default_signature(model).inputs == (TensorSpec("x", "float32", (None, 3)),)
     assert warm_up(model)
     np.testing.assert_allclose(ask(model, [[1, 2, 3]]), small(np.array([[1.0, 2, 3]])), 1e-6)
 
@@ -68,7 +68,10 @@ def test_several_inputs_and_outputs_go_by_their_names(keras: Any, load_model: Lo
     twice = keras.layers.Rescaling(2.0, name="twice")(a)
     keras.Model([a, b], [total, twice]).save(tmp_path / "model.keras")
     model = load_model(tmp_path)
-    assert [(spec.name, spec.dtype) for spec in model.signature.inputs] == [("a", "float32"), ("b", "int32")]
+    assert [(spec.name, spec.dtype) for spec in default_signature(model).inputs] == [
+        ("a", "float32"),
+        ("b", "int32"),
+    ]
     assert ask(model, [{"b": [10], "a": [1, 2]}]) == [{"total": [11.0, 12.0], "twice": [2.0, 4.0]}]
 
 
@@ -114,14 +117,30 @@ def test_a_signature_of_one_s_own_is_served_with_its_names(tf: Any, load_model: 
     assert ask(model, [2, 4]) == [{"scaled": 6.0, "text": "2.0"}, {"scaled": 12.0, "text": "4.0"}]
 
 
-def test_several_signatures_without_a_default_are_refused(tf: Any, load_model: Load, tmp_path: Path) -> None:
+def save_two_signatures(tf: Any, folder: Path) -> None:
     module = tf.Module()
-    module.one = tf.function(lambda x: x, input_signature=[tf.TensorSpec([None], tf.float32)])
-    tf.saved_model.save(module, tmp_path, signatures={"b": module.one, "a": module.one})
-    with pytest.raises(
-        ModelUnusable, match="no signature 'serving_default' in the SavedModel, there are: a, b"
-    ):
-        load_model(tmp_path)
+    vector = [tf.TensorSpec([None], tf.float32, name="x")]
+    module.one = tf.function(lambda x: {"same": x}, input_signature=vector)
+    module.two = tf.function(lambda x: {"double": 2 * x}, input_signature=vector)
+    tf.saved_model.save(module, folder, signatures={"b": module.two, "a": module.one})
+
+
+def test_of_several_signatures_each_is_served_and_the_first_by_name_is_the_default(
+    tf: Any, load_model: Load, tmp_path: Path
+) -> None:
+    save_two_signatures(tf, tmp_path)
+    model = load_model(tmp_path)
+    assert list(model.signatures) == ["a", "b"]
+    batch = {"x": np.array([1.5], np.float32)}
+    assert model.predict(batch) == model.predict(batch, "a") == {"same": [1.5]}
+    assert model.predict(batch, "b") == {"double": [3.0]}
+
+
+def test_the_default_among_several_signatures_can_be_named(tf: Any, tmp_path: Path) -> None:
+    save_two_signatures(tf, tmp_path)
+    assert list(load(find(tmp_path), "b").signatures) == ["b", "a"]
+    with pytest.raises(ModelUnusable, match="no signature 'c' in the SavedModel, there are: a, b"):
+        load(find(tmp_path), "c")
 
 
 def test_a_single_value_without_rows_is_refused(tf: Any, load_model: Load, tmp_path: Path) -> None:

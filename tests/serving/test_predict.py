@@ -8,6 +8,7 @@ import pytest
 
 from serving.errors import ModelUnusable
 from serving.predict import predict, warm_up
+from serving.runtimes import DEFAULT_SIGNATURE
 from serving.signature import Signature, TensorSpec
 from serving.tensors import Tensor
 
@@ -18,11 +19,13 @@ class Recorder:
     device = "cpu"
 
     def __init__(self, answer: Tensor, *inputs: TensorSpec) -> None:
-        self.signature = Signature(inputs, (TensorSpec("out", "float32", (None, 1)),))
+        signature = Signature(inputs, (TensorSpec("out", "float32", (None, 1)),))
+        self.signatures = {DEFAULT_SIGNATURE: signature}
         self.answer = answer
         self.batch: dict[str, Tensor] = {}
 
-    def predict(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def predict(self, batch: Mapping[str, Tensor], signature: str = "") -> dict[str, Tensor]:
+        assert signature in ("", *self.signatures)
         self.batch = dict(batch)
         return {"out": self.answer}
 

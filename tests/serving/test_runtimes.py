@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from serving.errors import ModelUnusable
-from serving.runtimes import find
+from serving.runtimes import FORMATS, find, load
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -40,12 +41,64 @@ def test_a_named_format_chooses_among_models(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnusable, match="unknown model format 'onnx', known are keras, h5, saved_model"):
-        find(tmp_path, "onnx")
+    with pytest.raises(ModelUnusable, match="unknown model format 'caffe', known are keras, h5, saved_model"):
+        find(tmp_path, "caffe")
 
 
 def test_no_model_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match="no model at"):
         find(tmp_path / "nowhere")
     with pytest.raises(ModelUnusable, match="no model of a known format"):
-        find(touch(tmp_path, "model.pkl", "model.weights.h5"))
+        find(touch(tmp_path, "model.bin", "model.weights.h5"))
+    with pytest.raises(ModelUnusable, match=r"no model of this format in .* \(onnx\)"):
+        find(tmp_path, "onnx")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("model.onnx", "onnx"),
+        ("model.skops", "skops"),
+        ("model.pkl", "pickle"),
+        ("model.joblib", "pickle"),
+        ("model.ubj", "xgboost"),
+        ("model.pt2", "torch_export"),
+    ],
+)
+def test_a_suffix_of_one_format_tells_it(file: str, name: str, tmp_path: Path) -> None:
+    assert find(touch(tmp_path, file)).format.name == name
+
+
+@pytest.mark.parametrize(
+    ("file", "start", "name"),
+    [
+        ("model.json", b'{ "learner":{"attributes":{}', "xgboost"),
+        ("model.txt", b"tree\nversion=v4\n", "lightgbm"),
+    ],
+)
+def test_a_suffix_of_anybody_s_needs_the_format_s_first_bytes(
+    file: str, start: bytes, name: str, tmp_path: Path
+) -> None:
+    touch(tmp_path, "metrics.json", "requirements.txt")
+    (tmp_path / file).write_bytes(start)
+    assert find(tmp_path).format.name == name
+
+
+@pytest.mark.parametrize(("member", "count"), [("model/constants.pkl", 1), ("model/data.pkl", 0)])
+def test_torchscript_is_told_from_weights_by_its_constants(member: str, count: int, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
+        archive.writestr(member, b"")
+    (tmp_path / "broken.pt").write_bytes(b"PK")
+    torchscript = next(each for each in FORMATS if each.name == "torchscript")
+    assert len(torchscript.candidates(tmp_path)) == count
+
+
+def test_a_predictor_is_its_folder_whatever_model_lies_beside_it(tmp_path: Path) -> None:
+    found = find(touch(tmp_path, "predictor.py", "model.pkl"))
+    assert (found.format.name, found.path) == ("python", tmp_path)
+
+
+def test_a_signature_is_chosen_only_where_there_are_several(tmp_path: Path) -> None:
+    found = find(touch(tmp_path, "model.onnx"))
+    with pytest.raises(ModelUnusable, match="onnx models have no signatures"):
+        load(found, "predict")
