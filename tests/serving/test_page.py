@@ -1,0 +1,123 @@
+"""The page shows what the model is, keeps its secrets and its style to itself, and predicts on a click."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.page import CONTENT_SECURITY_POLICY, page
+from serving.served import Served
+from serving.signature import Signature, TensorSpec
+from support.programs import program
+from tests.serving.browser import Tab, browsing
+from tests.serving.conftest import PAIRS_DOUBLED, Doubler
+from tests.serving.process import Start
+
+ROOT = Path(__file__).parents[2]
+PHONE = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+TWO_SIGNATURES = {
+    "serving_default": PAIRS_DOUBLED,
+    "embed": Signature(
+        (TensorSpec("text", "string", (None,)), TensorSpec("sizes", "int64", (None, None))),
+        (TensorSpec("vector", "float32", (None, 8)),),
+    ),
+}
+
+
+def html(served: Served, *, secured: bool = False) -> str:
+    return page(served, secured=secured).decode()
+
+
+def served(name: str = "pairs", **about: str) -> Served:
+    return Served(name, "3", Doubler(), 8, about)
+
+
+class Reader(HTMLParser):
+    """Every element with its attributes, and all text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_the_page_tells_what_the_model_is() -> None:
+    text = html(served(format="onnx", model_hash="sha256:abc", git_sha="def"))
+    for told in ("pairs", "version 3", "onnx", "sha256:abc", "def", "cpu", "numbers", "float32", "rows × 2"):
+        assert told in text
+
+
+def test_the_example_is_a_request_for_the_smallest_row() -> None:
+    assert "{&#34;instances&#34;: [\n  [0.0, 0.0]\n]}</textarea>" in html(served())
+
+
+def test_each_signature_has_an_example_that_names_it() -> None:
+    page_of_two = Reader(html(Served("pairs", "3", Doubler(TWO_SIGNATURES), 8)))
+    assert page_of_two.all("form")[0]["action"] == "v1/models/pairs:predict"
+    examples = [option["data-example"] for option in page_of_two.all("option")]
+    assert examples == [
+        '{"signature_name": "serving_default", "instances": [\n  [0.0, 0.0]\n]}',
+        '{"signature_name": "embed", "instances": [\n  {"text": "text", "sizes": [0]}\n]}',
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ served }}"]
+)
+def test_whatever_the_model_is_called_stays_text(text: str) -> None:
+    signature = Signature((TensorSpec(text, "float32", (None, 2)),), (TensorSpec(text, "string", (None,)),))
+    hostile = Served(text, text, Doubler({text: signature, "b": signature}, device=text), 8, {text: text})
+    harmless = Served("x", "x", Doubler({"x": signature, "b": signature}), 8, {"x": "x"})
+    read = Reader(html(hostile))
+    assert [tag for tag, _ in read.elements] == [tag for tag, _ in Reader(html(harmless)).elements]
+    assert text in read.texts
+
+
+def test_a_field_for_the_key_is_there_only_where_the_server_asks_for_one() -> None:
+    assert 'type="password"' in html(served(), secured=True)
+    assert 'type="password"' not in html(served())
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    read = Reader(html(served()))
+    addresses = [each.get(name) or "" for _, each in read.elements for name in ("src", "href", "action")]
+    assert not [address for address in addresses if re.match(r"\w+:|//", address) and address[:5] != "data:"]
+
+
+@pytest.mark.parametrize("element", ["script", "style"])
+def test_the_policy_allows_this_script_and_style_only(element: str) -> None:
+    (content,) = re.findall(f"<{element}>(.*?)</{element}>", html(served()), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+    assert f"{element}-src 'sha256-{digest}';" in CONTENT_SECURITY_POLICY
+    assert "unsafe" not in CONTENT_SECURITY_POLICY
+    assert CONTENT_SECURITY_POLICY.startswith("default-src 'none';")
+
+
+def test_every_field_has_a_label() -> None:
+    read = Reader(html(Served("pairs", "3", Doubler(TWO_SIGNATURES), 8), secured=True))
+    fields = [each["id"] for tag in ("textarea", "input", "select") for each in read.all(tag)]
+    assert fields == ["body", "key", "signature"]
+    assert set(fields) == {each["for"] for each in read.all("label")}
+
+
+@pytest.fixture
+def tab(tmp_path: Path) -> Iterator[Tab]:
+    with browsing(program("chromium"), tmp_path) as tab:
+        yield tab
