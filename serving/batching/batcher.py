@@ -1,0 +1,294 @@
+"""The queue of tasks and the thread that calls the model for them."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from serving.batching.joining import joined, kind, parted, takes_any_rows
+from serving.batching.patience import Called, Patience
+from serving.doors import Outputs, Task
+from serving.errors import Busy, one_line
+from serving.runtimes import Model
+
+log = logging.getLogger("serving")
+
+Result = Outputs | BaseException
+Done = Callable[[Result], None]
+Deliver = Callable[[Callable[[], None]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSettings:
+    """How tasks are queued and joined."""
+
+    enabled: bool = True  # False calls the model for every task alone, in order
+    max_rows: int = 64  # in one call of several tasks; a larger task goes alone, whole
+    window: float = 0.005  # most seconds that a batch waits for more tasks
+    queue: int = 1024  # tasks that may wait
+    timeout: float = 30.0  # seconds that a task may wait
+
+
+class Observe(Protocol):
+    """Told of every call of the model, in the thread that makes it, after the answers were handed over."""
+
+    def __call__(self, rows: int, seconds: float, waits: Sequence[float]) -> None:
+        """The call's rows, how long it took, and how long each of its tasks had waited, in seconds."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    task: Task
+    done: Done
+    since: float
+    kind: object = None  # made when it is first compared
+
+
+class _Answer:
+    """A result that a thread waits for."""
+
+    __slots__ = ("_here", "_result")
+
+    def __init__(self) -> None:
+        self._here = threading.Lock()
+        self._here.acquire()
+
+    def __call__(self, result: Result) -> None:
+        self._result = result
+        self._here.release()
+
+    def wait(self) -> Outputs:
+        self._here.acquire()
+        if isinstance(self._result, BaseException):
+            raise self._result
+        return self._result
+
+
+class Batcher:
+    """Takes tasks from any thread; one thread of its own calls the model, with many tasks at a time."""
+
+    def __init__(
+        self, model: Model, *, settings: BatchSettings, observe: Observe, deliver: Deliver | None = None
+    ) -> None:
+        """`deliver` is handed one callable for each call of the model, which completes its tasks: an event
+        loop's `call_soon_threadsafe`; by default the model's thread calls it at once.
+        """
+        self._model = model
+        self._settings = settings
+        self._observe = observe
+        self._deliver = deliver or _at_once
+        self._most_rows = {
+            name: settings.max_rows if settings.enabled and takes_any_rows(signature) else 1
+            for name, signature in model.signatures.items()
+        }
+        self._patience = Patience(settings.window if settings.enabled else 0.0, settings.max_rows)
+        self._lock = threading.Lock()
+        self._queue: deque[_Waiting] = deque()
+        self._rows = 0  # in the queue
+        self._wanted: int | None = None  # tasks that the sleeping thread waits for
+        self._wake = threading.Lock()  # held; released once by whoever takes `_wanted` back to None
+        self._wake.acquire()
+        self._closed = False
+        self._ended = threading.Event()
+        self._threads = [
+            threading.Thread(target=run, name=name, daemon=True)
+            for name, run in (("model", self._call_until_closed), ("queue-watch", self._refuse_late))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, task: Task, done: Done) -> None:
+        """Queue a task; `done` gets its outputs, or what went wrong, Busy after `timeout`. Raises Busy."""
+        waiting = _Waiting(task, done, time.monotonic())
+        with self._lock:
+            if self._closed:
+                raise Busy("the server is stopping", 5)
+            if len(self._queue) >= self._settings.queue:
+                raise Busy(f"{len(self._queue)} requests are waiting already", self._retry_after())
+            self._queue.append(waiting)
+            self._rows += task.rows
+            wake = self._wanted is not None and self._enough(self._wanted)
+            if wake:
+                self._wanted = None
+        if wake:
+            self._wake.release()
+
+    def predict(self, task: Task) -> Outputs:
+        """Queue a task and wait for its outputs; raises Busy, or whatever the model raises."""
+        answer = _Answer()
+        self.submit(task, answer)
+        return answer.wait()
+
+    def close(self) -> None:
+        """Take no more tasks, finish those that wait, and end the threads."""
+        with self._lock:
+            self._closed = True
+            wake, self._wanted = self._wanted is not None, None
+        if wake:
+            self._wake.release()
+        for thread in self._threads:
+            thread.join()
+
+    def _enough(self, tasks: int) -> bool:
+        return len(self._queue) >= tasks or self._rows >= self._settings.max_rows
+
+    def _retry_after(self) -> int:
+        """Seconds until the queue is worked off at the latest speed."""
+        rate = self._patience.rate
+        return max(1, min(30, math.ceil(len(self._queue) / rate))) if rate else 30
+
+    # In the model's thread.
+
+    def _call_until_closed(self) -> None:
+        more = True
+        while more:
+            try:
+                more = self._step()
+            except BaseException:  # a fault of this module must not leave clients without an answer for good
+                log.critical("the batcher failed", exc_info=True)
+        self._ended.set()
+
+    def _step(self) -> bool:
+        """Wait for tasks and answer one batch of them; False after the last. Keeps nothing of them."""
+        self._sleep(1)
+        self._linger()
+        with self._lock:
+            batch = self._take() if self._queue else []
+            more = bool(batch) or not self._closed
+        if batch:
+            self._answer(batch)
+        return more
+
+    def _sleep(self, tasks: int, seconds: float = -1) -> bool:
+        """Until so many tasks wait, rows enough for a call, or no more will come; False after `seconds`."""
+        with self._lock:
+            if self._closed or self._enough(tasks):
+                return True
+            self._wanted = tasks
+        if self._wake.acquire(timeout=seconds):
+            return True
+        with self._lock:
+            woken, self._wanted = self._wanted is None, None
+        if woken:
+            self._wake.acquire()
+        return woken
+
+    def _linger(self) -> None:
+        """Wait for more tasks while they keep coming and it is known to help."""
+        started = time.monotonic()
+        while True:
+            tasks = len(self._queue)
+            seconds = self._patience.wait(tasks, self._rows, time.monotonic() - started)
+            if not seconds or self._sleep(self._patience.crowd.size, seconds) or len(self._queue) <= tasks:
+                return
+
+    def _take(self) -> list[_Waiting]:
+        """The oldest task, and those behind it that fit into the same call; the others keep their order."""
+        first = self._queue.popleft()
+        batch, passed, rows = [first], [], first.task.rows
+        most = self._most_rows.get(first.task.signature, 1)
+        while self._queue and rows < most:
+            other = self._queue.popleft()
+            if rows + other.task.rows <= most and _kind(other) == _kind(first):
+                batch.append(other)
+                rows += other.task.rows
+            else:
+                passed.append(other)
+        self._queue.extendleft(reversed(passed))
+        self._rows -= rows
+        return batch
+
+    def _answer(self, batch: list[_Waiting]) -> bool:
+        """Call the model and hand over what it gave; a batch that fails is called task by task."""
+        started = time.monotonic()
+        tasks = [waiting.task for waiting in batch]
+        try:
+            outputs = self._model.predict(joined(tasks), tasks[0].signature)
+            results: Sequence[Result] = parted(outputs, tasks)
+        except BaseException as error:
+            if len(batch) > 1:
+                self._answer_one_by_one(batch, error)
+            else:
+                self._hand_over(batch, [_transportable(error)])
+            return False
+        ended = time.monotonic()
+        in_flight = len(batch) + len(self._queue)
+        self._hand_over(batch, results)
+        rows = sum(task.rows for task in tasks)
+        self._patience = self._patience.learn(Called(ended, ended - started, rows, len(batch), in_flight))
+        self._observe(rows, ended - started, [started - waiting.since for waiting in batch])
+        return True
+
+    def _answer_one_by_one(self, batch: list[_Waiting], error: BaseException) -> None:
+        """Where each succeeds alone, they were too many: from now on half as many go into one call."""
+        answered = [self._answer([waiting]) for waiting in batch]
+        if all(answered):
+            rows = sum(waiting.task.rows for waiting in batch)
+            most = self._most_rows[batch[0].task.signature] = max(1, rows // 2)
+            log.warning("%d rows at once failed, %d are tried next: %s", rows, most, one_line(error))
+
+    # In any thread.
+
+    def _hand_over(self, batch: Iterable[_Waiting], results: Iterable[Result]) -> None:
+        """Threads that wait get theirs here, whether an event loop runs or not; others by `deliver`."""
+        others = []
+        for waiting, result in zip(batch, results, strict=True):
+            if isinstance(waiting.done, _Answer):
+                waiting.done(result)
+            else:
+                others.append((waiting.done, result))
+        if others:
+            try:
+                self._deliver(lambda: _complete(others))
+            except Exception as error:  # such as a closed event loop, whose clients are gone
+                log.error("%d answers could not be delivered: %s", len(others), one_line(error))
+
+    # In the watching thread: the model's own may be held up by a call.
+
+    def _refuse_late(self) -> None:
+        while not self._ended.wait(self._settings.timeout / 20):
+            late = self._take_late(time.monotonic() - self._settings.timeout)
+            reason = f"waited longer than {self._settings.timeout:g} seconds"
+            self._hand_over(late, [Busy(reason, self._retry_after()) for _ in late])
+            del late
+
+    def _take_late(self, limit: float) -> list[_Waiting]:
+        late = []
+        with self._lock:
+            while self._queue and self._queue[0].since < limit:
+                late.append(self._queue.popleft())
+                self._rows -= late[-1].task.rows
+        return late
+
+
+def _at_once(complete: Callable[[], None]) -> None:
+    complete()
+
+
+def _complete(results: Iterable[tuple[Done, Result]]) -> None:
+    for done, result in results:
+        try:
+            done(result)
+        except BaseException as error:  # the others' answers go out all the same
+            log.error("an answer was not taken: %s", one_line(error), exc_info=error)
+
+
+def _kind(waiting: _Waiting) -> object:
+    if waiting.kind is None:
+        waiting.kind = kind(waiting.task)
+    return waiting.kind
+
+
+def _transportable(error: BaseException) -> Exception:
+    """The error itself, or around it one that passes through an event loop without ending or confusing it."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    failure = RuntimeError(f"the model raised {one_line(error)}")
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,177 @@
+"""How long the next batch waits for more tasks: a pure policy over what was learned from the batches before.
+
+Waiting can only pay where a call costs much whatever its size (`Cost`) and several clients are known (`Crowd`):
+a call for all of them saves the fixed cost of another one. Whether it does pay depends on what the model and the
+server share, processors and the interpreter's lock, which no formula here knows: so a `Trial` measures tasks a
+second with and without waiting in turns, and waits where the difference is certain.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+STEP = 1 / 8  # of a new observation in what is known
+TYPICAL_ROWS = 8  # puts the fixed cost and the cost per row on one scale
+WORTH_WAITING = 0.1  # the fixed part of a call's cost below which sharing calls saves nothing
+KNOWN_FOR = 32  # batches; who did not ask for twice as long is gone
+TURN_BATCHES, TURN_SECONDS = 8, 0.02  # the least that one way is tried for in a row
+PAIRS = 16  # of turns, at most, in one trial
+CERTAIN = 4.0  # standard errors
+RELEVANT = 0.03  # of the tasks per second
+REST = 32  # times as long as the trial took
+IDLE = 0.1  # seconds without a call that no turn may contain
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A call of `rows` rows takes about `fixed + per_row * rows` seconds."""
+
+    fixed: float = 0.0
+    per_row: float = 0.0
+
+    def of(self, rows: int) -> float:
+        return self.fixed + self.per_row * rows
+
+    def learn(self, rows: int, seconds: float) -> Cost:
+        """Step straight towards what a call took (Kaczmarz): sizes that never vary teach nothing false.
+
+        A call that took more than twice the expected time (a page fault, a compilation) counts as twice.
+        """
+        if not self.fixed and not self.per_row:
+            return Cost(seconds / 2, seconds / 2 / rows)
+        expected = self.of(rows)
+        size = rows / TYPICAL_ROWS
+        step = STEP * min(seconds - expected, expected) / (1 + size * size)
+        return Cost(max(0.0, self.fixed + step), max(0.0, self.per_row + step * size / TYPICAL_ROWS))
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """How many clients are known: the most tasks that were in flight at once recently."""
+
+    most: int = 0
+    before: int = 0
+    left: int = KNOWN_FOR
+
+    @property
+    def size(self) -> int:
+        return max(self.most, self.before)
+
+    def learn(self, in_flight: int) -> Crowd:
+        if not self.left:
+            return Crowd(in_flight, self.most)
+        return Crowd(max(self.most, in_flight), self.before, self.left - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A stretch of batches that all waited, or all did not."""
+
+    started: float
+    batches: int = 0
+    tasks: int = 0
+
+    def over(self, now: float) -> bool:
+        return self.batches >= TURN_BATCHES and now - self.started >= TURN_SECONDS
+
+    def learn(self, tasks: int) -> Turn:
+        return Turn(self.started, self.batches + 1, self.tasks + tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Turns with and without waiting, compared in pairs as a t-test does; then a rest by the verdict."""
+
+    crowd: int = 0  # clients; with twice or half as many, the verdict is void
+    waits: bool = False
+    rate: float = 0.0  # tasks a second in the last turn without waiting
+    pairs: int = 0
+    gain: float = 0.0  # mean logarithm of the ratio of the two rates
+    spread: float = 0.0  # sum of squared deviations from it (Welford)
+    rest: int = 0  # turns until the next trial
+
+    def about(self, crowd: int) -> bool:
+        return crowd < 2 * self.crowd and self.crowd < 2 * crowd and crowd > 1
+
+    def learn(self, rate: float) -> Trial:
+        """A turn ended with `rate` tasks a second."""
+        if self.rest:
+            return replace(self, rest=self.rest - 1) if self.rest > 1 else Trial(self.crowd)
+        if not self.waits:
+            return replace(self, waits=True, rate=rate)
+        return self._compare(math.log(rate / self.rate))
+
+    def _compare(self, gain: float) -> Trial:
+        pairs = self.pairs + 1
+        mean = self.gain + (gain - self.gain) / pairs
+        spread = self.spread + (gain - self.gain) * (gain - mean)
+        helps = mean > RELEVANT and _certain(mean, spread, pairs)
+        hurts = mean < 0 and _certain(-mean, spread, pairs)
+        if helps or hurts or pairs == PAIRS:
+            return Trial(self.crowd, waits=helps, rest=REST * pairs * 2)
+        return Trial(self.crowd, pairs=pairs, gain=mean, spread=spread)
+
+
+def _certain(mean: float, spread: float, pairs: int) -> bool:
+    return pairs > 2 and mean > CERTAIN * math.sqrt(spread / (pairs - 1) / pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """One call of the model: when it ended, by a clock in seconds, and what was in it."""
+
+    ended: float
+    seconds: float
+    rows: int
+    tasks: int
+    in_flight: int  # its tasks and those that waited when it ended
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What was learned, and what follows from it for the next batch."""
+
+    window: float  # seconds that no batch waits longer than
+    max_rows: int
+    cost: Cost = field(default_factory=Cost)
+    crowd: Crowd = field(default_factory=Crowd)
+    rate: float = 0.0  # tasks a second, lately
+    ended: float = 0.0  # of the last call
+    turn: Turn = field(default_factory=lambda: Turn(0.0))
+    trial: Trial = field(default_factory=Trial)
+
+    def wait(self, tasks: int, rows: int, waited: float) -> float:
+        """Seconds in which one more task has to come, or the batch goes; 0 where it goes at once."""
+        left = self.window - waited
+        if not self.trial.waits or tasks >= self.crowd.size or rows >= self.max_rows or left <= 0:
+            return 0.0
+        fixed = self.cost.fixed
+        if fixed < WORTH_WAITING * self.cost.of(rows) or 2 * self.rate * fixed < 1:
+            return 0.0
+        return min(left, fixed)
+
+    def learn(self, call: Called) -> Patience:
+        crowd = self.crowd.learn(call.in_flight)
+        elapsed = max(call.ended - self.ended, call.seconds, 1e-9)
+        turn, trial = self._try(call, crowd, elapsed)
+        return Patience(
+            self.window,
+            self.max_rows,
+            self.cost.learn(call.rows, call.seconds),
+            crowd,
+            self.rate + STEP * (call.tasks / elapsed - self.rate),
+            call.ended,
+            turn,
+            trial,
+        )
+
+    def _try(self, call: Called, crowd: Crowd, elapsed: float) -> tuple[Turn, Trial]:
+        if not self.trial.about(crowd.size):
+            return Turn(call.ended), Trial(crowd.size)
+        if elapsed - call.seconds > IDLE:
+            return Turn(call.ended), self.trial
+        turn = self.turn.learn(call.tasks)
+        if not turn.over(call.ended):
+            return turn, self.trial
+        return Turn(call.ended), self.trial.learn(turn.tasks / (call.ended - turn.started))
