@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 
-from serving.errors import ModelUnusable, Refused, SettingWrong, one_line
+from serving.errors import ModelUnusable, SettingWrong
 from serving.logs import log_to_stderr
 from serving.settings import Settings, prepare_frameworks, read_settings, usable_cpus
 
@@ -25,10 +25,9 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["predict"]):
         sys.stderr.write(USAGE + "\n")
         return 2
-    cpus = usable_cpus()
-    prepare_frameworks(os.environ, cpus)
+    prepare_frameworks(os.environ, usable_cpus())
     try:
-        settings = read_settings(os.environ, cpus)
+        settings = read_settings(os.environ)
         return _answer_lines(settings) if arguments else _serve(settings)
     except SettingWrong as error:
         log.critical("%s", error)
@@ -39,26 +38,30 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(settings: Settings) -> int:
-    from serving.server import Server
+    from serving.server import serve
 
-    Server(settings).run()
-    return 0
+    return serve(settings)
 
 
 def _answer_lines(settings: Settings) -> int:
-    from serving.loading import load_ready
-    from serving.predict import predict
+    """Each line is the body of a request to /predict; each answer is one line, too."""
+    from serving.answers import answer_error
+    from serving.doors.rows import predict
+    from serving.http import Request
+    from serving.loading import load_served
 
-    model = load_ready(settings.model_path, settings.model_format)
+    served = load_served(settings)
     for line in sys.stdin.buffer:
         try:
-            answer = predict(model, line, settings.max_rows)
-        except Refused as error:
-            answer = {**error.as_json(), "status": error.status}
+            task = predict(served, Request("POST", "/predict", body=line))
+            answer = task.write(served.model.predict(task.batch, task.signature))
         except Exception as error:
-            log.exception("the model failed: %s", error)
-            answer = {"error": f"the model failed: {one_line(error)}", "status": 500}
-        print(json.dumps(answer, allow_nan=False), flush=True)  # noqa: T201 - stdout is the answer
+            answer = answer_error(error)
+        if answer.status >= 400:
+            body = json.dumps({**json.loads(answer.body), "status": answer.status})
+        else:
+            body = answer.body.decode().strip()
+        print(body, flush=True)  # noqa: T201 - stdout is the answer
     return 0
 
 

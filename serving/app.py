@@ -1,64 +1,123 @@
-"""The Flask application: four routes over one model, and JSON for every answer, refusals included."""
+"""The Flask application: every operation of the model server, and JSON for every answer, refusals included."""
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from serving.errors import Refused
-from serving.predict import predict
-from serving.runtimes import Model
+from serving.answers import answer_error, json_answer, refusal
+from serving.auth import KeyRing
+from serving.doors import Route
+from serving.doors.table import unknown
+from serving.errors import Unauthorized
+from serving.http import Answer, Request
+from serving.openapi import document
+from serving.page import CONTENT_SECURITY_POLICY, page
+from serving.state import State
 
-log = logging.getLogger("serving")
-
-ModelSource = Callable[[], Model | None]  # None while the model is not ready
+Render = Callable[[str], tuple[bytes, str]]  # an Accept header in, the metrics and their content type out
+OPEN = frozenset({"/metrics"})  # besides the probes: what monitoring asks for without a key
 
 
 def create_app(
-    model: ModelSource,
+    state: State,
+    routes: Sequence[Route],
     *,
-    about: Mapping[str, str] | None = None,
+    keys: KeyRing | None = None,
+    metrics: Render | None = None,
+    health_route: str = "",
     max_body: int = 16 * 2**20,
-    max_rows: int = 4096,
 ) -> Flask:
-    """Serve what `model` gives; `about` joins the signature on `GET /`; `max_body` is in bytes."""
+    """Every route of the table, the probes, `/`, `/openapi.json` and `/metrics`; `max_body` is in bytes."""
     app = Flask("serving", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_body
-    _probes(app, model)
-
-    @app.get("/")
-    def describe() -> Response:
-        ready = model()
-        if ready is None:
-            return _not_ready()
-        return _json({**(about or {}), "device": ready.device, **ready.signature.as_json()})
-
-    @app.post("/predict")
-    def answer() -> Response:
-        ready = model()
-        if ready is None:
-            return _not_ready()
-        return _json(predict(ready, _body(), max_rows))
-
-    app.register_error_handler(Refused, _refused)
+    probes = state.probes(health_route)
+    _require_key(app, keys, OPEN | probes.keys())
+    for path, probe in probes.items():
+        app.add_url_rule(path, path, _probe(probe))
+    for route in routes:
+        app.add_url_rule(
+            route.path, f"{route.method} {route.path}", _operation(state, route), methods=[route.method]
+        )
+    _descriptions(app, state, routes, secured=keys is not None)
+    if metrics is not None:
+        _metrics(app, metrics)
+    app.register_error_handler(404, _not_found(routes))
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _failed)
+    app.register_error_handler(Exception, lambda error: _response(answer_error(error)))
     return app
 
 
-def _probes(app: Flask, model: ModelSource) -> None:
-    @app.get("/healthz")
-    def alive() -> Response:
-        return _json({"status": "alive"})
+def _require_key(app: Flask, keys: KeyRing | None, open_paths: frozenset[str]) -> None:
+    if keys is None:
+        return
 
-    @app.get("/readyz")
-    def ready() -> Response:
-        return _not_ready() if model() is None else _json({"status": "ready"})
+    @app.before_request
+    def check() -> None:
+        if request.path not in open_paths and not keys.allows(_headers()):
+            raise Unauthorized("the request lacks a valid API key")
+
+
+def _probe(probe: Callable[[], Answer]) -> Callable[[], Response]:
+    return lambda: _response(probe())
+
+
+def _operation(state: State, route: Route) -> Callable[[], Response]:
+    def view() -> Response:
+        ready = state.require()
+        asked = Request(request.method, request.path, _headers(), _body(), request.query_string.decode())
+        if route.predict is None:
+            assert route.inform is not None  # noqa: S101 - a route does one or the other
+            return _response(route.inform(ready.served, asked))
+        task = route.predict(ready.served, asked)
+        return _response(task.write(ready.batcher.predict(task)))
+
+    return view
+
+
+def _descriptions(app: Flask, state: State, routes: Sequence[Route], *, secured: bool) -> None:
+    @app.get("/")
+    def describe() -> Response:
+        served = state.require().served
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+            html = Response(page(served, secured=secured), mimetype="text/html")
+            html.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+            return html
+        return _response(json_answer(about(state)))
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        body = document(state.require().served, routes, secured=secured)
+        return Response(body, mimetype="application/json")
+
+
+def about(state: State) -> dict[str, Any]:
+    """What the model is, where it comes from, and what its default signature takes and gives."""
+    served = state.require().served
+    signatures = served.model.signatures
+    default = next(iter(signatures.values()))
+    return {
+        "name": served.name,
+        "version": served.version,
+        **served.about,
+        "device": served.model.device,
+        **default.as_json(),
+        "signatures": {name: signature.as_json() for name, signature in signatures.items()},
+    }
+
+
+def _metrics(app: Flask, render: Render) -> None:
+    @app.get("/metrics")
+    def metrics() -> Response:
+        body, content_type = render(request.headers.get("Accept", ""))
+        return Response(body, content_type=content_type)
+
+
+def _headers() -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers}
 
 
 def _body() -> bytes:
@@ -71,31 +130,28 @@ def _body() -> bytes:
     return body
 
 
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(json.dumps(value, allow_nan=False) + "\n", status, mimetype="application/json")
-
-
-def _not_ready() -> Response:
-    response = _json({"error": "the model is not loaded yet"}, 503)
-    response.headers["Retry-After"] = "1"
+def _response(answer: Answer) -> Response:
+    response = Response(answer.body, answer.status, content_type=answer.content_type)
+    for name, value in answer.headers:
+        response.headers[name] = value
     return response
 
 
-def _refused(error: Refused) -> Response:
-    return _json(error.as_json(), error.status)
+def _not_found(routes: Sequence[Route]) -> Callable[[HTTPException], Response]:
+    def answer(error: HTTPException) -> Response:
+        refused = unknown(request.path, routes)
+        return _http_error(error) if refused is None else _response(refusal(refused))
+
+    return answer
 
 
 def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
     reason = error.description or error.name
     if isinstance(error, RequestEntityTooLarge):
         reason = f"the body is larger than {request.max_content_length} bytes"
-    response = _json({"error": reason}, error.code or 500)
+    response = _response(json_answer({"error": reason}, status))
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value  # 405 names the allowed methods
     return response
-
-
-def _failed(error: Exception) -> Response:
-    log.error("the model failed: %s", error, exc_info=error)
-    return _json({"error": "the model failed on this input; the server's log says why"}, 500)

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from serving.errors import ModelUnusable, one_line
-from serving.inputs import parse_batch
-from serving.outputs import predictions
 from serving.runtimes import Model, default_signature
 from serving.signature import TensorSpec
 from serving.tensors import Tensor, numpy_dtype
-
-
-def predict(model: Model, body: bytes, max_rows: int) -> dict[str, Any]:
-    """Answer `{"predictions": [...]}`, one for each row; raises Refused, or whatever the model raises."""
-    batch = parse_batch(body, default_signature(model), max_rows)
-    return {"predictions": predictions(model.predict(batch))}
 
 
 def warm_up(model: Model) -> bool:

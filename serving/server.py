@@ -1,101 +1,230 @@
-"""gunicorn around the application: one worker process, the model loaded in it by a thread.
+"""Granian around the front: a parent process that supervises, and workers that load the model and serve.
 
-TensorFlow must not exist before the fork, and the probes must answer while it loads: so the worker accepts
-requests at once and becomes ready later.
+No framework may exist before a worker is forked, and the probes must answer while the model loads: so a worker
+accepts requests at once, and becomes ready later.
 """
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import os
+import shutil
+import signal
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, partial
 from mmap import mmap
 from typing import Any
 
-from flask import Flask
-from gunicorn.app.base import BaseApplication
-from gunicorn.errors import HaltServer
+from granian.constants import Interfaces, Loops, RuntimeModes
+from granian.http import HTTP1Settings
+from granian.server import Server as Granian
 
-from serving.access_log import JsonLogger
-from serving.app import create_app
+from serving.auth import KeyRing
+from serving.batching import Batcher
+from serving.doors.table import routes
 from serving.errors import ModelUnusable
-from serving.loading import load_ready
+from serving.front import Front, Limits
+from serving.journal import Journal
+from serving.loading import load_served
 from serving.logs import log_to_stderr
-from serving.runtimes import Model
-from serving.settings import SHARED_MEMORY, Settings
+from serving.settings import Settings, scratch_folder
+from serving.state import Ready, State
 
 log = logging.getLogger("serving")
 
-BOOT_ERROR = 3  # a worker that ends with it ends the server, too, with the same status (gunicorn's arbiter)
+MODEL_UNUSABLE = 3  # exit status
+_HEADER_MILLISECONDS = 10_000
+_CONNECTIONS = 16_384  # of one worker; idle ones cost some kilobytes each
+_BODIES = 256 * 2**20  # bytes that requests under way may hold, at least four of the largest
 
 
-class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped
-    """gunicorn's application: settings in, the Flask app out, in the worker."""
+class Shared:
+    """What parent and workers tell each other: memory that they share over the fork."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._model: Model | None = None
-        self._was_ready = mmap(-1, 1)  # memory that the worker shares with the process that forks it
-        super().__init__()
+    def __init__(self) -> None:
+        self._bytes = mmap(-1, 2)
 
-    def load_config(self) -> None:
-        settings = self._settings
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        for name, value in {
-            "bind": f"{host}:{settings.port}",
-            "workers": 1,
-            "worker_class": "gthread",
-            "threads": settings.threads,
-            "timeout": 0,  # importing TensorFlow may hold the interpreter for long; /healthz is the watchdog
-            "graceful_timeout": settings.graceful_timeout,
-            "keepalive": 75,  # longer than a load balancer's idle time, so that it is the one to close
-            "worker_tmp_dir": SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else tempfile.gettempdir(),
-            "accesslog": "-",
-            "logger_class": JsonLogger,
-            "post_worker_init": self._start_loading,
-            "worker_exit": _leave_at_once,
-            "child_exit": self._give_up_unless_it_was_ready,
-        }.items():
-            self.cfg.set(name, value)
-        if "control_socket_disable" in self.cfg.settings:  # gunicorn 25 and newer write one to the folder
-            self.cfg.set("control_socket_disable", True)
+    @property
+    def was_ready(self) -> bool:
+        return self._bytes[0] != 0
 
-    def load(self) -> Flask:
-        settings = self._settings
+    def now_ready(self) -> None:
+        self._bytes[0] = 1
+
+    def draining(self) -> bool:
+        return self._bytes[1] != 0
+
+    def drain(self) -> None:
+        self._bytes[1] = 1
+
+
+class Supervisor(Granian):  # type: ignore[misc] # the class that fits the interpreter, chosen at import
+    """Granian's parent process; it replaces a worker that served, as one that died loading would only die again."""
+
+    shared: Shared
+
+    @property
+    def respawn_failed_workers(self) -> bool:
+        return self.shared.was_ready
+
+    @respawn_failed_workers.setter
+    def respawn_failed_workers(self, _: bool) -> None:
+        """What Granian's constructor assigns does not count."""
+
+
+def serve(settings: Settings) -> int:
+    """Serve until told to stop; 0 where that was asked for, MODEL_UNUSABLE where the model cannot be served."""
+    shared = Shared()
+    server = _supervisor(settings, shared)
+    with _metrics_folder(settings.workers):
+        try:
+            server.serve(target_loader=partial(make_front, settings, shared), wrap_loader=False)
+        except SystemExit:
+            if not shared.was_ready:
+                log.critical("no worker lived until the model was ready; a killed one may lack memory")
+                return MODEL_UNUSABLE
+            raise
+    return 0
+
+
+def _supervisor(settings: Settings, shared: Shared) -> Supervisor:
+    server = Supervisor(
+        "model",
+        settings.host,
+        settings.port,
+        interface=Interfaces.RSGI,
+        workers=settings.workers,
+        loop=Loops.auto,
+        runtime_mode=RuntimeModes.st,
+        websockets=False,
+        backpressure=_CONNECTIONS,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_MILLISECONDS),
+        workers_kill_timeout=settings.graceful_timeout,
+        log_dictconfig={
+            "disable_existing_loggers": False,
+            "loggers": {"_granian": {"handlers": [], "level": "WARNING", "propagate": True}},
+        },
+    )
+    server.shared = shared
+    server.on_startup(partial(_listen_to_signals, server, shared, settings))
+    return server
+
+
+def _listen_to_signals(server: Supervisor, shared: Shared, settings: Settings) -> None:
+    """On SIGTERM stop being ready, and after the delay stop: load balancers need time to look elsewhere."""
+
+    def stop(number: int, frame: Any) -> None:
+        shared.drain()
+        if settings.shutdown_delay and number == signal.SIGTERM:
+            threading.Timer(settings.shutdown_delay, server.signal_handler_interrupt, (number, frame)).start()
+        else:
+            server.signal_handler_interrupt(number, frame)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    log.info("listening on http://%s", settings.address)
+
+
+@contextmanager
+def _metrics_folder(workers: int) -> Iterator[None]:
+    """Several workers count in files that they share (prometheus_client's multiprocess mode)."""
+    if workers == 1:
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="metrics-", dir=scratch_folder())
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_front(settings: Settings, shared: Shared) -> Front:
+    """In the worker: the front over a model that is still to be loaded."""
+    log_to_stderr()
+    state = State(draining=shared.draining)
+    keys = KeyRing.from_file(settings.api_keys) if settings.api_keys else None
+    table = routes(
+        settings.model_name,
+        settings.model_version,
+        predict_route=settings.predict_route,
+        health_route=settings.health_route,
+    )
+    journal = Journal.open(settings)
+
+    @cache
+    def application() -> Any:
+        from serving.app import create_app  # Flask is not needed for the first prediction
+
         return create_app(
-            lambda: self._model,
-            about=settings.about,
+            state,
+            table,
+            keys=keys,
+            metrics=journal.render,
+            health_route=settings.health_route,
             max_body=settings.max_body,
-            max_rows=settings.max_rows,
         )
 
-    def _start_loading(self, _worker: Any) -> None:
-        log_to_stderr()
-        threading.Thread(target=self._load_model, name="load-model", daemon=True).start()
+    def on_start(loop: asyncio.AbstractEventLoop) -> None:
+        load = partial(_load, settings, shared, state, journal, loop)
+        threading.Thread(target=load, name="load-model", daemon=True).start()
 
-    def _load_model(self) -> None:
-        try:
-            self._model = load_ready(self._settings.model_path, self._settings.model_format)
-            self._was_ready[0] = 1
-        except ModelUnusable as error:
-            log.critical("%s", error)
-            os._exit(BOOT_ERROR)
-        except BaseException:
-            log.critical("the model could not be loaded", exc_info=True)
-            os._exit(BOOT_ERROR)
+    def on_stop() -> None:
+        if state.ready is not None:
+            state.ready.batcher.close()
+        journal.close()
+        _leave(0)  # without taking the framework apart: that lasts a second, and the loading may be at it
 
-    def _give_up_unless_it_was_ready(self, arbiter: Any, _worker: Any) -> None:
-        """A worker that served is replaced; one that died while loading would only die again."""
-        if arbiter.LISTENERS and not self._was_ready[0]:
-            log.critical("the worker died before the model was ready; perhaps the memory is too small for it")
-            raise HaltServer("no worker", BOOT_ERROR)
+    return Front(
+        state,
+        {(route.method, route.path): route for route in table},
+        application,
+        limits=Limits(
+            body=settings.max_body,
+            bodies=max(_BODIES, 4 * settings.max_body),
+            body_seconds=settings.body_timeout,
+        ),
+        journal=journal,
+        keys=keys,
+        probes=state.probes(settings.health_route),
+        on_start=on_start,
+        on_stop=on_stop,
+    )
 
 
-def _leave_at_once(_arbiter: Any, _worker: Any) -> None:
-    """End the worker without taking TensorFlow apart: that lasts a second, and the loading may be at it."""
-    error = sys.exc_info()[1]
-    if isinstance(error, SystemExit) and not error.code:
-        logging.shutdown()
-        os._exit(0)
+def _load(
+    settings: Settings, shared: Shared, state: State, journal: Journal, loop: asyncio.AbstractEventLoop
+) -> None:
+    try:
+        started = time.monotonic()
+        served = load_served(settings)
+        batcher = Batcher(
+            served.model,
+            settings=settings.batching,
+            observe=journal.called,
+            deliver=loop.call_soon_threadsafe,
+        )
+        gc.collect()
+        gc.freeze()  # what a framework has made is not garbage: no collection needs to look through it
+        journal.ready(served, time.monotonic() - started)
+        state.ready = Ready(served, batcher)
+        shared.now_ready()
+    except ModelUnusable as error:
+        log.critical("%s", error)
+        _leave(MODEL_UNUSABLE)
+    except BaseException:
+        log.critical("the model could not be loaded", exc_info=True)
+        _leave(MODEL_UNUSABLE)
+
+
+def _leave(status: int) -> None:
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(status)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,11 +24,11 @@ PATIENCE = 120  # seconds until a busy machine has imported TensorFlow
 
 @dataclass(slots=True)
 class Server:
-    """`python -m serving` as a process of its own, on a port that the kernel chose."""
+    """`python -m serving` as a process of its own."""
 
     process: subprocess.Popen[bytes]
     folder: Path
-    port: int = 0
+    port: int
 
     @property
     def errors(self) -> list[dict[str, Any]]:
@@ -43,28 +43,42 @@ class Server:
 
     def ask(self, path: str, body: bytes | None = None) -> tuple[int, Any]:
         """Status and JSON of one request on its own connection."""
+        status, text = self.exchange(path, body)
+        return status, json.loads(text)
+
+    def text(self, path: str) -> str:
+        return self.exchange(path)[1].decode()
+
+    def exchange(self, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """Status and body of one request on its own connection."""
         connection = self.connect()
         try:
             connection.request("GET" if body is None else "POST", path, body)
             answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+            return answer.status, answer.read()
         finally:
             connection.close()
 
     def wait_until_listening(self) -> None:
-        found = self.wait_for(lambda: re.search(r"127\.0\.0\.1:(\d+)", (self.folder / "stderr").read_text()))
-        self.port = int(found[1])
+        self.wait_for(lambda: self.answers("/healthz"))
 
     def wait_until_ready(self) -> None:
-        self.wait_for(lambda: self.ask("/readyz")[0] == 200)
+        self.wait_for(lambda: self.answers("/readyz"))
+
+    def answers(self, path: str) -> bool:
+        try:
+            return self.ask(path)[0] == 200
+        except OSError:
+            return False
 
     def says(self, message: str) -> bool:
         return any(message in line["message"] for line in self.errors)
 
     @property
-    def worker(self) -> int:
-        """The process id of the worker that was started last."""
-        return int(re.findall(r"Booting worker with pid: (\d+)", (self.folder / "stderr").read_text())[-1])
+    def workers(self) -> list[int]:
+        """The process ids of the workers."""
+        parent = self.process.pid
+        return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
         """Send the signal; the exit status."""
@@ -89,12 +103,13 @@ Start = Callable[..., Server]
 
 @contextmanager
 def starting(folder: Path) -> Iterator[Start]:
-    """`start(model, PORT="0")` starts a server, which is killed at the end."""
+    """`start(model, WORKERS="2")` starts a server on a free port; it is killed at the end."""
     servers: list[Server] = []
 
     def start(model: Path, *, wrapper: tuple[str, ...] = (), **environ: str) -> Server:
         logs = folder / f"server-{len(servers)}"
         logs.mkdir()
+        environ = {"PORT": str(free_port()), **environ}
         with (logs / "stdout").open("wb") as stdout, (logs / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
                 [*wrapper, sys.executable, "-m", "serving"],
@@ -103,14 +118,22 @@ def starting(folder: Path) -> Iterator[Start]:
                 stdout=stdout,
                 stderr=stderr,
             )
-        servers.append(Server(process, logs))
+        servers.append(Server(process, logs, int(environ["PORT"]) if environ["PORT"].isdigit() else 0))
         return servers[-1]
 
     yield start
     for server in servers:
         if server.process.poll() is None:
+            for pid in server.workers:
+                os.kill(pid, signal.SIGKILL)
             server.process.kill()
         server.process.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def serving_environ(model: Path) -> dict[str, str]:
@@ -118,7 +141,6 @@ def serving_environ(model: Path) -> dict[str, str]:
     return {
         "MODEL_PATH": str(model),
         "HOST": "127.0.0.1",
-        "PORT": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
     }

@@ -1,4 +1,4 @@
-"""The real server as a process: gunicorn, TensorFlow, signals, logs."""
+"""The real server as a process: Granian, TensorFlow, signals, logs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.e2e
 def test_it_is_alive_at_once_ready_when_loaded_and_ends_when_told(start: Start) -> None:
     server = start(DIGITS, GIT_SHA="abc")
     server.wait_until_listening()
-    assert server.ask("/healthz") == (200, {"status": "alive"})
+    assert server.ask("/healthz") == (200, {"status": "alive", "live": True})
     assert server.ask("/predict", BLANK)[0] == 503
     server.wait_until_ready()
     status, answer = server.ask("/predict", BLANK)
@@ -64,7 +65,7 @@ def test_its_logs_are_json_lines_without_probes(server: Any) -> None:
 
 
 def test_the_process_that_forks_never_has_tensorflow_in_it(server: Any) -> None:
-    worker = server.worker
+    (worker,) = server.workers
     assert "tensorflow" in Path(f"/proc/{worker}/maps").read_text()
     assert "tensorflow" not in Path(f"/proc/{server.process.pid}/maps").read_text()
 
@@ -75,7 +76,7 @@ def test_a_chunked_body_over_the_limit_is_refused(server: Any) -> None:
     connection.request("POST", "/predict", chunks, encode_chunked=True)
     answer = connection.getresponse()
     assert answer.status == 413
-    assert json.loads(answer.read()) == {"error": "the body is larger than 1048576 bytes"}
+    assert json.loads(answer.read()) == {"error": "the body has more than 1048576 bytes"}
     connection.close()
 
 
@@ -96,9 +97,9 @@ def test_a_client_that_hangs_up_does_no_harm(server: Any) -> None:
 
 
 def test_a_worker_that_dies_after_it_was_ready_is_replaced(server: Any) -> None:
-    first = server.worker
+    (first,) = server.workers
     os.kill(first, signal.SIGKILL)
-    server.wait_for(lambda: server.worker != first)
+    server.wait_for(lambda: server.workers not in ([], [first]))
     server.wait_until_ready()
     assert server.ask("/predict", BLANK)[0] == 200
 
@@ -106,11 +107,11 @@ def test_a_worker_that_dies_after_it_was_ready_is_replaced(server: Any) -> None:
 def test_a_worker_that_dies_while_it_loads_ends_the_server(start: Start) -> None:
     server = start(DIGITS)
     server.wait_until_listening()
-    assert server.ask("/healthz")[0] == 200  # from the worker
-    os.kill(server.worker, signal.SIGKILL)
+    (worker,) = server.workers
+    os.kill(worker, signal.SIGKILL)
     assert server.process.wait(30) == 3
     (why,) = [line["message"] for line in server.errors if line["level"] == "critical"]
-    assert why == "the worker died before the model was ready; perhaps the memory is too small for it"
+    assert why == "no worker lived until the model was ready; a killed one may lack memory"
 
 
 def test_a_request_under_way_is_answered_before_the_end(start: Start) -> None:
@@ -119,11 +120,32 @@ def test_a_request_under_way_is_answered_before_the_end(start: Start) -> None:
     server.wait_until_ready()
     connection = send_half(server)
     server.process.terminate()
-    server.wait_for(lambda: server.says("Handling signal: term"))
+    time.sleep(0.5)
     connection.send(BLANK[10:])
     assert connection.getresponse().status == 200
     assert server.process.wait(30) == 0
     connection.close()
+
+
+def test_it_is_not_ready_but_answers_during_the_delay_before_its_end(start: Start) -> None:
+    server = start(DIGITS, SHUTDOWN_DELAY="3")
+    server.wait_until_listening()
+    server.wait_until_ready()
+    server.process.terminate()
+    server.wait_for(lambda: server.ask("/readyz")[0] == 503)
+    assert server.ask("/predict", BLANK)[0] == 200
+    assert server.process.wait(30) == 0
+
+
+def test_two_workers_answer_and_count_together(start: Start) -> None:
+    server = start(DIGITS, WORKERS="2")
+    server.wait_until_listening()
+    server.wait_for(lambda: all(server.answers("/readyz") for _ in range(20)))
+    for _ in range(20):
+        assert server.ask("/predict", BLANK)[0] == 200
+    for _ in range(4):
+        assert 'mlc_requests_total{door="predict",status="200"} 20.0' in server.text("/metrics")
+    assert server.stop() == 0
 
 
 def test_it_ends_at_once_also_while_it_loads(start: Start) -> None:
@@ -154,7 +176,7 @@ def test_a_wrong_setting_ends_the_server_with_its_name(start: Start) -> None:
     server = start(DIGITS, PORT="web")
     assert server.process.wait(30) == 2
     (line,) = server.errors
-    assert line["message"] == "PORT is 'web', expected a whole number from 0 to 65535"
+    assert line["message"] == "PORT is 'web', expected a whole number from 1 to 65535"
 
 
 def test_a_port_that_is_taken_ends_the_server(start: Start) -> None:

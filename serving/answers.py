@@ -1,0 +1,56 @@
+"""Values become answers, refusals included: JSON with the reason, and the field where the fault lies."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+
+from serving.errors import Busy, Refused, Unauthorized
+from serving.http import Answer
+
+log = logging.getLogger("serving")
+
+_REASONS = {
+    400: "bad_request",
+    401: "unauthorized",
+    404: "not_found",
+    405: "wrong_method",
+    408: "slow_body",
+    413: "too_large",
+    415: "wrong_media_type",
+    422: "not_representable",
+    503: "busy",
+}
+
+
+def json_answer(value: Any, status: int = 200) -> Answer:
+    return Answer(status, orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE), reason=reason_of(status))
+
+
+def reason_of(status: int) -> str:
+    """The word that counts an error in the metrics; "" for what is none."""
+    return "" if status < 400 else _REASONS.get(status, "error")
+
+
+def refusal(error: Refused) -> Answer:
+    """Say no, and where it helps also how to do better (RFC 9110: Retry-After 10.2.3, WWW-Authenticate 11.6.1)."""
+    headers: tuple[tuple[str, str], ...] = ()
+    if isinstance(error, Busy):
+        headers = (("retry-after", str(error.retry_after)),)
+    elif isinstance(error, Unauthorized):
+        headers = (("www-authenticate", 'Basic realm="model server", charset="UTF-8"'),)
+    body = orjson.dumps(error.as_json(), option=orjson.OPT_APPEND_NEWLINE)
+    return Answer(error.status, body, headers=headers, reason=reason_of(error.status))
+
+
+def failure(error: BaseException) -> Answer:
+    """The model or this server failed on a request: the client learns that, the log learns why."""
+    log.error("the model failed: %s", error, exc_info=error)
+    body = orjson.dumps({"error": "the model failed on this input; the server's log says why"})
+    return Answer(500, body + b"\n", reason="model_error")
+
+
+def answer_error(error: BaseException) -> Answer:
+    return refusal(error) if isinstance(error, Refused) else failure(error)
