@@ -13,13 +13,16 @@ from urllib.parse import quote
 import orjson
 
 from serving import protocols
-from serving.doors import Route
+from serving.doors import Inform, Route, v1, v2
+from serving.doors.media import BYTES, CSV
 from serving.http import JSON
-from serving.schemas import Schema, obj
+from serving.schemas import Schema
 from serving.served import Served
 
-BINARY = "application/octet-stream"
-TEXT = "text/plain"
+TEXTS = ("text/plain", "application/openmetrics-text")  # Prometheus' own formats
+ALIVE = ("/healthz", "/v2/health/live")  # without regard to the model
+STATUS: Schema = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
+HEADER_LENGTH = "Inference-Header-Content-Length"
 DOORS = {
     "predict": "This server's own protocol",
     "v1": "TensorFlow Serving's REST API, and KServe's V1 protocol",
@@ -39,7 +42,6 @@ PROBES = {
 REFUSALS = {
     400: ("BadRequest", "The body is not a batch that the model takes"),
     401: ("Unauthorized", "The request lacks the key that the server asks for"),
-    404: ("NotFound", "No such model, version or signature"),
     408: ("TooSlow", "The body took too long to arrive"),
     413: ("TooLarge", "The body is larger than the server takes"),
     415: ("WrongMediaType", "The body is of a content type that is not read here"),
@@ -47,7 +49,23 @@ REFUSALS = {
     500: ("ModelFailed", "The model failed on this input; the server's log says why"),
     503: ("Busy", "The model is not loaded yet, the queue is full, or the server is stopping"),
 }
-ASKED_WRONGLY = (400, 404, 408, 413, 415, 422, 500, 503)
+MESSAGES = {  # what a door reads and writes, among the document's schemas
+    "predict": ("Rows", "Predictions"),
+    "sagemaker": ("Rows", "Predictions"),
+    "vertex": ("VertexRows", "Predictions"),
+    "v1": ("V1Request", "V1Answer"),
+    "v2": ("V2Request", "V2Answer"),
+}
+OTHER_TYPES = {"sagemaker": (CSV,), "v2": (BYTES,)}  # besides JSON
+KNOWN: Mapping[Inform, list[str]] = {  # what an answer tells at least
+    v1.models: ["models"],
+    v1.status: ["name", "ready", "model_version_status"],
+    v1.metadata: ["model_spec", "metadata"],
+    v2.server: ["name", "version", "extensions"],
+    v2.model: ["name", "versions", "platform", "inputs", "outputs"],
+    v2.ready: ["name", "ready"],
+}
+ASKED_WRONGLY = (400, 408, 413, 415, 422, 500, 503)
 
 
 def document(served: Served, routes: Sequence[Route], *, secured: bool) -> bytes:
@@ -68,7 +86,7 @@ def _document(served: Served, routes: Sequence[Route], *, secured: bool) -> dict
         "tags": [{"name": name, "description": text} for name, text in DOORS.items() if name in used],
         "paths": _paths(served, routes, secured=secured),
         "components": {
-            "schemas": {"Error": ERROR, **protocols.schemas(served)},
+            "schemas": protocols.schemas(served),
             "responses": _refusals(),
             **({"securitySchemes": SECURITY_SCHEMES} if secured else {}),
         },
@@ -85,16 +103,6 @@ def _info(served: Served) -> dict[str, Any]:
     }
 
 
-ERROR: Schema = {
-    **obj(
-        {
-            "error": {"type": "string", "minLength": 1, "description": "What is wrong, for people"},
-            "field": {"type": "string", "minLength": 1, "description": "Where it is: instances[3].age"},
-        },
-        optional=["field"],
-    ),
-    "examples": [{"error": "is a string, expected a number", "field": "instances[0][1]"}],
-}
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -123,16 +131,14 @@ def _paths(served: Served, routes: Sequence[Route], *, secured: bool) -> dict[st
         operation["operationId"] = _unique(_identifier(served, method, path), names)
         if secured and "security" not in operation:
             operation["responses"]["401"] = _refusal(401)
-        paths.setdefault(quote(path, safe="/:@!$&'()*+,;=~%"), {})[method.lower()] = operation
+        paths.setdefault(quote(path, safe="/:@!$&'()*+,;=~"), {})[method.lower()] = operation
     return paths
 
 
 def _identifier(served: Served, method: str, path: str) -> str:
     """A name for generated clients, which stays when the model's name or version changes."""
-    path = path.replace(f"/models/{quote(served.name)}", "/model").replace(
-        f"/versions/{quote(served.version)}", "/version"
-    )
-    return "_".join(re.findall(r"[a-z0-9]+", f"{method} {path}".lower())) if path != "/" else "describe"
+    path = path.replace(f"/models/{served.name}", "/model").replace(f"/versions/{served.version}", "/version")
+    return "_".join(re.findall(r"[a-z0-9]+", f"{method} {path}".lower()))
 
 
 def _unique(name: str, names: set[str]) -> str:
@@ -146,51 +152,43 @@ def _unique(name: str, names: set[str]) -> str:
 
 def _routes(served: Served, routes: Sequence[Route]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for route in routes:
-        predicts = route.predict is not None
-        operation: dict[str, Any] = {"tags": [route.door], "summary": route.summary}
-        if predicts:
-            operation |= _prediction(served, route)
-        else:
-            answer = protocols.information(served, route)
-            operation["responses"] = {"200": _json("What is known", answer), "503": _refusal(503)}
-        yield route.method, route.path, operation
+        operation = _information(route) if route.predict is None else _prediction(served, route.door)
+        yield route.method, route.path, {"tags": [route.door], "summary": route.summary, **operation}
 
 
-def _prediction(served: Served, route: Route) -> dict[str, Any]:
-    request, answer = protocols.NAMES[route.door]
-    body: dict[str, Any] = {JSON: {"schema": _schema(request)}}
-    if examples := protocols.examples(served, route.door):
-        body[JSON]["examples"] = {name: {"value": value} for name, value in examples.items()}
+def _information(route: Route) -> dict[str, Any]:
+    assert route.inform is not None  # noqa: S101 - a route does one or the other
+    answer = {"type": "object", "required": KNOWN[route.inform]}
+    return {"responses": {"200": _json("What is asked for", answer), "503": _refusal(503)}}
+
+
+def _prediction(served: Served, door: str) -> dict[str, Any]:
+    request, answer = MESSAGES[door]
+    examples = {name: {"value": value} for name, value in protocols.examples(served, door).items()}
+    body = {JSON: {"schema": _schema(request), **({"examples": examples} if examples else {})}}
     response = _json("The model's answer", _schema(answer))
-    binary = {}
-    if route.door == "v2":
-        body[BINARY] = {"schema": {}}
-        response["content"][BINARY] = {"schema": {}}
-        response["headers"] = {protocols.HEADER_LENGTH: protocols.LENGTH}
-        binary = {"parameters": [{"name": protocols.HEADER_LENGTH, "in": "header", **protocols.LENGTH}]}
-    return {
-        **binary,
+    operation: dict[str, Any] = {
         "requestBody": {"required": True, "content": body},
         "responses": {"200": response, **{str(status): _refusal(status) for status in ASKED_WRONGLY}},
     }
+    for content_type in OTHER_TYPES.get(door, ()):
+        body[content_type] = response["content"][content_type] = {"schema": {"type": "string"}}
+    if door == "v2":
+        length = {"description": "Bytes of JSON before the binary tensors", "schema": {"type": "integer"}}
+        operation["parameters"] = [{"name": HEADER_LENGTH, "in": "header", **length}]
+        response["headers"] = {HEADER_LENGTH: length}
+    return operation
 
 
 def _own(*, secured: bool) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """What the server answers beside its doors; probes and metrics ask for no key."""
     opened: dict[str, Any] = {"security": []} if secured else {}
-    status = _json(
-        "Yes", {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
-    )
     for path, question in PROBES.items():
-        answers = (
-            {"200": status}
-            if path in ("/healthz", "/v2/health/live")
-            else {"200": status, "503": _refusal(503)}
-        )
-        yield "GET", path, {"tags": ["server"], "summary": question, "responses": answers, **opened}
+        no = {} if path in ALIVE else {"503": _refusal(503)}
+        yield "GET", path, _reading(question, {"200": _json("Yes", STATUS), **no}) | opened
     text = {
-        "description": "In the text format of Prometheus",
-        "content": {TEXT: {"schema": {"type": "string"}}},
+        "description": "For Prometheus",
+        "content": {each: {"schema": {"type": "string"}} for each in TEXTS},
     }
     yield "GET", "/metrics", _reading("Metrics", {"200": text}) | opened
     described = _json("The model, or the page for a browser", {"type": "object"})

@@ -7,13 +7,16 @@ Open Inference Protocol: https://kserve.github.io/website/docs/concepts/architec
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from serving.doors import Route
+import numpy as np
+
+from serving.doors.binary import DATATYPES, datatype
 from serving.runtimes import default_signature
 from serving.schemas import (
-    BASE64,
+    ANY_JSON,
+    STRING,
     Schema,
     answered,
     array,
@@ -22,43 +25,48 @@ from serving.schemas import (
     example_rows,
     nested,
     obj,
+    optional,
     row_count,
 )
 from serving.served import Served
 from serving.signature import Signature, TensorSpec
 
-NAMES = {  # a door's request and answer
-    "predict": ("Rows", "Predictions"),
-    "sagemaker": ("Rows", "Predictions"),
-    "vertex": ("VertexRows", "Predictions"),
-    "v1": ("V1Request", "V1Answer"),
-    "v2": ("V2Request", "V2Answer"),
-}
-HEADER_LENGTH = "Inference-Header-Content-Length"
-LENGTH = {
-    "description": "Bytes of JSON in front of the binary tensors",
-    "schema": {"type": "integer", "minimum": 0},
-}
 LARGEST_EXAMPLE = 4096  # elements; a longer example would be most of the document
-DATATYPES = {"bool": "BOOL", "string": "BYTES", "bfloat16": "BF16"}
-STRINGS: Schema = {"type": "string"}
+NO_PARAMETERS = optional(obj({}))
+COUNT: Schema = {"type": "integer", "minimum": 1}
 
 
 def schemas(served: Served) -> dict[str, Schema]:
     """What requests and answers refer to as `#/components/schemas/…`."""
     default = default_signature(served.model)
-    predictions = obj({"predictions": _answer_rows(default, served)})
+    rows = _rows(default, served.max_rows)
+    signatures = served.model.signatures.values()
     return {
-        "Rows": choice([obj({key: _rows(default, served)}) for key in ("instances", "data")]),
-        "Predictions": predictions,
-        "VertexRows": obj(
-            {"instances": _rows(default, served), "parameters": {"type": "object"}}, ["parameters"]
+        "Rows": choice([obj({key: rows}) for key in ("instances", "data")]),
+        "Predictions": _predictions(default, served.max_rows),
+        "VertexRows": choice(
+            [obj({key: rows, "parameters": NO_PARAMETERS}, ["parameters"]) for key in ("instances", "data")]
         ),
         "V1Request": choice(list(_v1_requests(served))),
-        "V1Answer": choice(list(_v1_answers(served))),
-        "V2Request": _v2_request(default, served.max_rows),
-        "V2Answer": _v2_answer(default, served),
+        "V1Answer": choice(
+            [answer(each, served.max_rows) for each in signatures for answer in (_predictions, _outputs)]
+        ),
+        "V2Request": choice(list(_v2_requests(served))),
+        "V2Answer": choice([_v2_answer(each, served) for each in signatures]),
+        "Error": ERROR,
     }
+
+
+ERROR: Schema = {
+    **obj(
+        {
+            "error": {"type": "string", "minLength": 1, "description": "What is wrong, for people"},
+            "field": {"type": "string", "minLength": 1, "description": "Where it is wrong"},
+        },
+        ["field"],
+    ),
+    "examples": [{"error": "is a string, expected a number", "field": "instances[0][1]"}],
+}
 
 
 def examples(served: Served, door: str) -> dict[str, Any]:
@@ -69,7 +77,7 @@ def examples(served: Served, door: str) -> dict[str, Any]:
     if door == "v1":
         return dict(_v1_examples(served))
     if door == "v2":
-        return {"json": _v2_example(default)}
+        return dict(_v2_examples(served))
     return {"rows": {"instances": example_rows(default)}}
 
 
@@ -78,146 +86,156 @@ def _length(signature: Signature) -> int:
     return rows * sum(math.prod(size or 1 for size in spec.row_shape or ()) for spec in signature.inputs)
 
 
-# rows: /predict, SageMaker, Vertex AI, and TensorFlow Serving's row format
+def _choices(served: Served) -> Iterator[tuple[str, Signature, Schema, list[str]]]:
+    """Each signature with its name, the name's schema, and ["signature_name"] where requests may lack it."""
+    for number, (name, signature) in enumerate(served.model.signatures.items()):
+        names = {"enum": [name]} if number else {"enum": [name, ""]}
+        yield name, signature, names, [] if number else ["signature_name"]
 
 
-def _rows(signature: Signature, served: Served, *, base64: bool = False) -> Schema:
-    """A list of rows: the input's value, or an object by input name."""
-    least, most = row_count(signature, served.max_rows)
-    values = {spec.name: _row(spec, base64=base64) for spec in signature.inputs}
-    named = [obj(values)]
-    plain = list(values.values()) if len(values) == 1 else []
-    return choice([array(row, least, most) for row in (*plain, *named)])
+# Rows and columns: /predict, SageMaker, Vertex AI, TensorFlow Serving, KServe V1
 
 
-def _row(spec: TensorSpec, *, base64: bool = False) -> Schema:
-    leaf = element(spec.dtype)
-    if base64 and leaf == STRINGS:
-        leaf = {"anyOf": [leaf, BASE64]}
-    return nested(leaf, spec.row_shape)
+def _rows(signature: Signature, max_rows: int) -> Schema:
+    """A list of rows: the only input's value, or an object by input name."""
+    least, most = row_count(signature, max_rows)
+    values = {spec.name: nested(element(spec.dtype), spec.row_shape) for spec in signature.inputs}
+    return choice([array(row, least, most) for row in (*_only(values), obj(values))])
 
 
-def _answer_rows(signature: Signature, served: Served) -> Schema:
-    least, most = row_count(signature, served.max_rows)
-    values = {spec.name: nested(answered(spec.dtype), spec.row_shape, least=0) for spec in signature.outputs}
-    row = obj(values) if len(values) > 1 else next(iter(values.values()))
-    return array(row, least, most)
+def _columns(signature: Signature, max_rows: int) -> Schema:
+    """All rows of the only input, or an object of them by input name."""
+    least, most = row_count(signature, max_rows)
+    values = {
+        spec.name: array(nested(element(spec.dtype), spec.row_shape), least, most)
+        for spec in signature.inputs
+    }
+    return choice([*_only(values), obj(values)])
 
 
-# TensorFlow Serving and KServe V1
+def _predictions(signature: Signature, max_rows: int) -> Schema:
+    row = choice(_only(values := _answered(signature)) or [obj(values)])
+    return obj({"predictions": array(row, *row_count(signature, max_rows))})
+
+
+def _outputs(signature: Signature, max_rows: int) -> Schema:
+    rows = row_count(signature, max_rows)
+    values = {name: array(value, *rows) for name, value in _answered(signature).items()}
+    return obj({"outputs": choice(_only(values) or [obj(values)])})
+
+
+def _answered(signature: Signature) -> dict[str, Schema]:
+    return {spec.name: nested(answered(spec.dtype), spec.row_shape, least=0) for spec in signature.outputs}
+
+
+def _only(values: dict[str, Schema]) -> list[Schema]:
+    """The only value, or nothing where there are several."""
+    return list(values.values()) if len(values) == 1 else []
 
 
 def _v1_requests(served: Served) -> Iterator[Schema]:
-    for signature_name, (name, signature) in _named(served):
-        for key, values in (
-            ("instances", _rows(signature, served, base64=True)),
-            ("inputs", _columns(signature, served)),
-        ):
-            optional = ["signature_name"] if name == next(iter(served.model.signatures)) else []
-            yield obj({"signature_name": signature_name, key: values}, optional)
-
-
-def _v1_answers(served: Served) -> Iterator[Schema]:
-    for _, (_, signature) in _named(served):
-        yield obj({"predictions": _answer_rows(signature, served)})
-        yield obj({"outputs": _answer_columns(signature, served)})
+    for _, signature, names, lacking in _choices(served):
+        for key, values in (("instances", _rows), ("inputs", _columns)):
+            properties = {"signature_name": names, key: values(signature, served.max_rows)}
+            yield obj(properties | {"parameters": NO_PARAMETERS}, ["parameters", *lacking])
 
 
 def _v1_examples(served: Served) -> Iterator[tuple[str, Any]]:
-    several = len(served.model.signatures) > 1
-    for name, signature in served.model.signatures.items():
-        chosen = {"signature_name": name} if several else {}
+    for name, signature, _, lacking in _choices(served):
+        chosen = {} if lacking else {"signature_name": name}
         rows = example_rows(signature)
-        yield f"rows, {name}", {**chosen, "instances": rows}
-        names = [spec.name for spec in signature.inputs]
-        columns = rows if len(names) == 1 else {name: [row[name] for row in rows] for name in names}
-        yield f"columns, {name}", {**chosen, "inputs": columns}
-
-
-def _named(served: Served) -> Iterator[tuple[Schema, tuple[str, Signature]]]:
-    for name, signature in served.model.signatures.items():
-        yield {"const": name}, (name, signature)
-
-
-def _columns(signature: Signature, served: Served) -> Schema:
-    """All rows of each input by its name, or of the only input alone."""
-    least, most = row_count(signature, served.max_rows)
-    values = {spec.name: array(_row(spec, base64=True), least, most) for spec in signature.inputs}
-    plain = list(values.values()) if len(values) == 1 else []
-    return choice([*plain, obj(values)])
-
-
-def _answer_columns(signature: Signature, served: Served) -> Schema:
-    least, most = row_count(signature, served.max_rows)
-    values = {
-        spec.name: array(nested(answered(spec.dtype), spec.row_shape, least=0), least, most)
-        for spec in signature.outputs
-    }
-    return obj(values) if len(values) > 1 else next(iter(values.values()))
+        inputs = [spec.name for spec in signature.inputs]
+        columns = {each: [row[each] for row in rows] for each in inputs} if len(inputs) > 1 else rows
+        yield f"rows of {name}", {**chosen, "instances": rows}
+        yield f"columns of {name}", {**chosen, "inputs": columns}
 
 
 # Open Inference Protocol
 
 
-def _v2_request(signature: Signature, max_rows: int) -> Schema:
-    tensors = [_v2_input(spec, row_count(signature, max_rows)) for spec in signature.inputs]
-    number = len(tensors)
-    outputs = obj(
-        {"name": {"enum": [spec.name for spec in signature.outputs]}, "parameters": {"type": "object"}},
-        ["parameters"],
-    )
-    each_once = [
-        {"contains": {"properties": {"name": {"const": spec.name}}}}
-        for spec in signature.inputs
-        if number > 1
-    ]
-    return obj(
-        {
-            "id": STRINGS,
-            "parameters": {"type": "object"},
-            "inputs": {
-                **array(choice(tensors), number, number),
-                **({"allOf": each_once} if each_once else {}),
+def _v2_requests(served: Served) -> Iterator[Schema]:
+    for _, signature, names, lacking in _choices(served):
+        number = len(signature.inputs)
+        tensors = [
+            tensor
+            for spec in signature.inputs
+            for tensor in _v2_inputs(spec, row_count(signature, served.max_rows))
+        ]
+        parameters = obj(
+            {"signature_name": names, "binary_data_output": {"type": "boolean"}},
+            ["binary_data_output", *lacking],
+        )
+        properties: dict[str, Schema] = {
+            "id": optional(STRING),
+            "model_name": {"enum": [served.name, None]},
+            "model_version": {"enum": [served.version, None]},
+            "parameters": optional(parameters) if lacking else parameters,
+            "inputs": array(choice(tensors), number, number) | _each_once(signature.inputs, 1),
+            "outputs": optional(_v2_wanted(signature.outputs)),
+        }
+        yield obj(
+            properties,
+            ["id", "model_name", "model_version", "outputs", *(["parameters"] if lacking else [])],
+        )
+
+
+def _each_once(specs: tuple[TensorSpec, ...], least: int) -> Schema:
+    """Each name `least` to 1 times among the elements of a list."""
+    if len(specs) == 1:
+        return {}
+    named = [{"properties": {"name": {"const": spec.name}}, "required": ["name"]} for spec in specs]
+    return {"allOf": [{"contains": each, "minContains": least, "maxContains": 1} for each in named]}
+
+
+def _v2_wanted(specs: tuple[TensorSpec, ...]) -> Schema:
+    parameters = optional(obj({"binary_data": {"type": "boolean"}}, ["binary_data"]))
+    one = obj({"name": {"enum": [spec.name for spec in specs]}, "parameters": parameters}, ["parameters"])
+    return array(one, 0, len(specs)) | _each_once(specs, 0)
+
+
+def _v2_inputs(spec: TensorSpec, rows: tuple[int, int]) -> Iterator[Schema]:
+    """One tensor in each datatype whose values all fit the model's."""
+    row_shape = spec.row_shape
+    least, most = (count * math.prod(size or 1 for size in row_shape or ()) for count in rows)
+    free = row_shape is None or None in row_shape
+    for sent, dtype in _datatypes(spec.dtype):
+        leaf = element(dtype)
+        flat = array(leaf, least, None if free else most)
+        deep = [array(nested(leaf, row_shape), *rows)] if row_shape != () else []
+        yield obj(
+            {
+                "name": {"const": spec.name},
+                "shape": _v2_shape(spec, rows),
+                "datatype": {"const": sent},
+                "parameters": NO_PARAMETERS,
+                "data": choice([flat, *deep]),
             },
-            "outputs": array(outputs, 1, len(signature.outputs)),
-        },
-        ["id", "parameters", "outputs"],
-    )
+            ["parameters"],
+        )
 
 
-def _v2_input(spec: TensorSpec, rows: tuple[int, int]) -> Schema:
-    least, most = rows
-    leaf = element(spec.dtype)
-    sizes = None if spec.row_shape is None else math.prod(size or 1 for size in spec.row_shape)
-    free = sizes is None or None in (spec.row_shape or ())
-    flat = array(leaf, least * (sizes or 1), None if free else most * (sizes or 1))
-    deep = array(nested(leaf, spec.row_shape), least, most)
-    return obj(
-        {
-            "name": {"const": spec.name},
-            "shape": _v2_shape(spec, rows),
-            "datatype": {"const": datatype(spec.dtype)},
-            "parameters": {"type": "object"},
-            "data": choice([flat, deep] if spec.row_shape != () else [flat]),
-        },
-        ["parameters"],
-    )
+def _datatypes(dtype: str) -> Iterator[tuple[str, str]]:
+    """The names of a type and of those that widen into it, with the type of the elements that come."""
+    own = datatype(dtype)
+    yield own, "string" if dtype == ANY_JSON else dtype
+    for name, narrow in DATATYPES.items():
+        if own in DATATYPES and name != own and "BOOL" not in (name, own) and np.can_cast(narrow, dtype):
+            yield name, narrow
 
 
 def _v2_shape(spec: TensorSpec, rows: tuple[int, int]) -> Schema:
-    row = {"type": "integer", "minimum": rows[0], "maximum": rows[1]}
+    first = {"type": "integer", "minimum": rows[0], "maximum": rows[1]}
     if spec.row_shape is None:
-        return {
-            "type": "array",
-            "prefixItems": [row],
-            "items": {"type": "integer", "minimum": 1},
-            "minItems": 1,
-        }
-    sizes = [
-        {"type": "integer", "minimum": 1} if size is None else {"const": size} for size in spec.row_shape
-    ]
+        return {"type": "array", "prefixItems": [first], "items": COUNT, "minItems": 1}
+    sizes = [COUNT if size is None else {"const": size} for size in spec.row_shape]
     rank = len(sizes) + 1
-    return {"type": "array", "prefixItems": [row, *sizes], "items": False, "minItems": rank, "maxItems": rank}
+    return {
+        "type": "array",
+        "prefixItems": [first, *sizes],
+        "items": False,
+        "minItems": rank,
+        "maxItems": rank,
+    }
 
 
 def _v2_answer(signature: Signature, served: Served) -> Schema:
@@ -227,59 +245,27 @@ def _v2_answer(signature: Signature, served: Served) -> Schema:
                 "name": {"const": spec.name},
                 "shape": array({"type": "integer", "minimum": 0}, 1, None),
                 "datatype": {"const": datatype(spec.dtype)},
-                "parameters": {"type": "object"},
-                "data": {"type": "array", "items": answered(spec.dtype)},
-            },
-            ["parameters"],
+                "data": array(STRING if datatype(spec.dtype) == "BYTES" else answered(spec.dtype), 0, None),
+            }
         )
         for spec in signature.outputs
     ]
-    return obj(
-        {
-            "id": STRINGS,
-            "model_name": {"const": served.name},
-            "model_version": {"const": served.version},
-            "parameters": {"type": "object"},
-            "outputs": array(choice(tensors), 1, len(tensors)),
-        },
-        ["id", "model_version", "parameters"],
-    )
+    names = {"model_name": {"const": served.name}, "model_version": {"const": served.version}, "id": STRING}
+    return obj({**names, "outputs": array(choice(tensors), 1, len(tensors))}, ["id"])
 
 
-def _v2_example(signature: Signature) -> Any:
-    rows = example_rows(signature)
-    return {
-        "inputs": [
-            {
-                "name": spec.name,
-                "shape": [len(rows), *(size or 1 for size in spec.row_shape or ())],
-                "datatype": datatype(spec.dtype),
-                "data": rows if len(signature.inputs) == 1 else [row[spec.name] for row in rows],
-            }
-            for spec in signature.inputs
+def _v2_examples(served: Served) -> Iterator[tuple[str, Any]]:
+    for name, signature, _, lacking in _choices(served):
+        chosen = {} if lacking else {"parameters": {"signature_name": name}}
+        rows = example_rows(signature)
+        only = len(signature.inputs) == 1
+        inputs = [
+            _v2_tensor(spec, rows if only else [row[spec.name] for row in rows]) for spec in signature.inputs
         ]
-    }
+        yield f"tensors of {name}", {**chosen, "inputs": inputs}
 
 
-def datatype(dtype: str) -> str:
-    """The Open Inference Protocol's word: INT64, FP32, BYTES."""
-    return DATATYPES.get(dtype) or dtype.upper().replace("FLOAT", "FP")
-
-
-# What GET answers
-
-
-def information(_served: Served, route: Route) -> Schema:
-    """What a path that predicts nothing tells."""
-    return _information(route.path.rstrip("/").rsplit("/", 1)[-1], route.door)
-
-
-def _information(last: str, door: str) -> Schema:
-    known: Mapping[tuple[str, str], list[str]] = {
-        ("v1", "metadata"): ["model_spec", "metadata"],
-        ("v1", "models"): ["models"],
-        ("v2", "v2"): ["name", "version", "extensions"],
-        ("v2", "ready"): [],
-    }
-    required = known.get((door, last), ["name", "platform", "inputs", "outputs"] if door == "v2" else [])
-    return {"type": "object", **({"required": required} if required else {})}
+def _v2_tensor(spec: TensorSpec, rows: list[Any]) -> dict[str, Any]:
+    shape = [len(rows), *(size or 1 for size in spec.row_shape or ())]
+    data = ["{}"] * len(rows) if spec.dtype == ANY_JSON else rows
+    return {"name": spec.name, "shape": shape, "datatype": datatype(spec.dtype), "data": data}

@@ -17,16 +17,21 @@ Schema = dict[str, Any]
 
 FORMATS = {"float32": "float", "float64": "double", "int32": "int32", "int64": "int64"}  # OpenAPI's registry
 ANY_JSON = "json"
-BASE64 = {
+STRING: Schema = {"type": "string"}
+_BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"  # RFC 4648, section 4
+BASE64: Schema = {
     "type": "object",
-    "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
+    "properties": {"b64": {"type": "string", "contentEncoding": "base64", "pattern": _BASE64}},
     "required": ["b64"],
     "additionalProperties": False,
 }
 
 
 def element(dtype: str) -> Schema:
-    """One number, boolean or string that an input of this type takes, within the type's range."""
+    """One number, boolean or string that an input of this type takes, within the type's range.
+
+    Bytes that are no text come as base64, as in TensorFlow Serving's REST API.
+    """
     if dtype == ANY_JSON:
         return {}
     kind = numpy_dtype(dtype)
@@ -36,7 +41,7 @@ def element(dtype: str) -> Schema:
     if kind.kind in "iu":
         info = np.iinfo(kind)
         return {"type": "integer", **formatted, "minimum": int(info.min), "maximum": int(info.max)}
-    return {"type": "boolean" if kind.kind == "b" else "string"}
+    return {"type": "boolean"} if kind.kind == "b" else {"anyOf": [STRING, BASE64]}
 
 
 def _below_infinity(dtype: np.dtype[Any]) -> Schema:
@@ -49,11 +54,8 @@ def _below_infinity(dtype: np.dtype[Any]) -> Schema:
 
 
 def answered(dtype: str) -> Schema:
-    """One element of an output: finite whatever its size, and as base64 where bytes are no text."""
-    schema = element(dtype)
-    if schema.get("type") == "string":
-        return {"anyOf": [schema, BASE64]}
-    return {name: value for name, value in schema.items() if not name.startswith("exclusive")}
+    """One element of an output, whatever its size."""
+    return {name: value for name, value in element(dtype).items() if not name.startswith("exclusive")}
 
 
 def nested(leaf: Schema, shape: Shape | None, *, least: int = 1) -> Schema:
@@ -78,15 +80,20 @@ def array(items: Schema, least: int, most: int | None) -> Schema:
     }
 
 
-def obj(properties: dict[str, Schema], optional: Sequence[str] = ()) -> Schema:
-    """An object with these properties and no other, all required but the `optional` ones."""
-    required = [name for name in properties if name not in optional]
+def obj(properties: dict[str, Schema], lacking: Sequence[str] = ()) -> Schema:
+    """An object with these properties and no other; those that may be `lacking` are not required."""
+    required = [name for name in properties if name not in lacking]
     return {
         "type": "object",
         "properties": properties,
         **({"required": required} if required else {}),
         "additionalProperties": False,
     }
+
+
+def optional(schema: Schema) -> Schema:
+    """What may be null, which says no more than leaving it out."""
+    return choice([schema, {"type": "null"}])
 
 
 def choice(schemas: Sequence[Schema]) -> Schema:

@@ -1,7 +1,7 @@
 """A headless Chromium, driven through a pipe with the Chrome DevTools Protocol.
 
-https://chromedevtools.github.io/devtools-protocol/; with `--remote-debugging-pipe` it reads JSON messages, each
-ended by a zero byte, from file descriptor 3 and writes them to 4.
+https://chromedevtools.github.io/devtools-protocol/; with `--remote-debugging-pipe` it reads JSON messages from
+file descriptor 3 and writes them to 4, each ended by a zero byte.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from serving.doors import Route
-from serving.http import Answer
+from serving.doors.table import routes
+from serving.http import Request
 from serving.openapi import document
 from serving.served import Served
 from serving.signature import Signature, TensorSpec
@@ -55,28 +56,7 @@ def served(signatures: Mapping[str, Signature], **about: str) -> Served:
     return Served("digits", "3", Doubler(signatures), 8, about)
 
 
-def refuse(_served: Served, _request: object) -> Any:
-    raise AssertionError("the document calls no door")
-
-
-def tell(_served: Served, _request: object) -> Answer:
-    raise AssertionError("the document calls no door")
-
-
-ROUTES = [
-    Route("POST", "/predict", "predict", "Predict", predict=refuse),
-    Route("GET", "/v1/models", "v1", "Models", inform=tell),
-    Route("GET", "/v1/models/digits", "v1", "Status", inform=tell),
-    Route("GET", "/v1/models/digits/metadata", "v1", "Metadata", inform=tell),
-    Route("POST", "/v1/models/digits:predict", "v1", "Predict", predict=refuse),
-    Route("POST", "/v1/models/digits/versions/3:predict", "v1", "Predict", predict=refuse),
-    Route("GET", "/v2", "v2", "Server", inform=tell),
-    Route("GET", "/v2/models/digits", "v2", "Model", inform=tell),
-    Route("GET", "/v2/models/digits/ready", "v2", "Ready", inform=tell),
-    Route("POST", "/v2/models/digits/infer", "v2", "Infer", predict=refuse),
-    Route("POST", "/invocations", "sagemaker", "Predict", predict=refuse),
-    Route("POST", "/vertex", "vertex", "Predict", predict=refuse),
-]
+ROUTES = routes("digits", "3", predict_route="/vertex")
 
 
 def described(signatures: Mapping[str, Signature], *, secured: bool = False) -> dict[str, Any]:
@@ -119,6 +99,36 @@ def test_every_prediction_has_an_example_that_fits_its_schema(kind: str) -> None
         assert examples
         for example in examples.values():
             assert takes(found, name.removeprefix("POST "), example["value"]), (name, example)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_example_is_answered_in_the_form_that_the_document_promises(kind: str) -> None:
+    found = described(KINDS[kind])
+    for route in ROUTES:
+        if route.predict is None:
+            continue
+        operation = found["paths"][route.path]["post"]
+        answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
+            task = route.predict(
+                served(KINDS[kind]), Request("POST", route.path, {}, dumps(example["value"]))
+            )
+            written = task.write(zeros(KINDS[kind][task.signature], task.rows))
+            schema = Draft202012Validator({**answer, "components": found["components"]})
+            schema.validate(json.loads(written.body))
+
+
+def zeros(signature: Signature, rows: int) -> dict[str, Any]:
+    """What a model might answer: zeros, or text."""
+    shapes = {spec: (rows, *(size or 1 for size in spec.row_shape or ())) for spec in signature.outputs}
+    return {
+        spec.name: np.full(shape, b"text", object) if spec.dtype == "string" else np.zeros(shape, spec.dtype)
+        for spec, shape in shapes.items()
+    }
+
+
+def dumps(value: object) -> bytes:
+    return json.dumps(value).encode()
 
 
 def test_a_row_too_long_to_read_is_no_example() -> None:
@@ -182,6 +192,8 @@ def test_several_inputs_need_names() -> None:
         ({"signature_name": "other", "instances": [[1, 2, 3, 4]]}, False),
         ({"instances": ["text"]}, False),
         ({"instances": [[1, 2, 3, 4]], "inputs": [[1, 2, 3, 4]]}, False),
+        ({"signature_name": "", "instances": [[1, 2, 3, 4]], "parameters": {}}, True),
+        ({"instances": [[1, 2, 3, 4]], "parameters": {"temperature": 1}}, False),
     ],
 )
 def test_tensorflow_servings_rows_and_columns_fit_their_signature(body: object, taken: bool) -> None:
@@ -193,7 +205,11 @@ def test_tensorflow_servings_rows_and_columns_fit_their_signature(body: object, 
     [
         ({}, True),
         ({"data": [[1, 2, 3, 4], [5, 6, 7, 8]]}, True),
-        ({"parameters": {"content_type": "np"}}, True),
+        ({"parameters": None}, True),
+        ({"parameters": {"binary_data_size": 32}}, False),
+        ({"datatype": "FP16"}, True),
+        ({"datatype": "INT32"}, False),
+        ({"datatype": "UINT8", "data": [256] * 8}, False),
         ({"name": "other"}, False),
         ({"datatype": "FP64"}, False),
         ({"shape": [2, 5]}, False),
@@ -207,6 +223,27 @@ def test_a_tensor_of_the_open_inference_protocol_is_described(change: dict[str, 
     tensor = {"name": "pixels", "datatype": "FP32", "shape": [2, 4], "data": [1, 2, 3, 4, 5, 6, 7, 8]}
     body = {"inputs": [tensor | change]}
     assert takes(described(ONE_INPUT), "/v2/models/digits/infer", body) == taken
+
+
+@pytest.mark.parametrize(
+    ("change", "taken"),
+    [
+        ({"id": "a", "model_name": "digits", "model_version": "3", "parameters": None}, True),
+        ({"model_name": "other"}, False),
+        ({"parameters": {"binary_data_output": True}}, True),
+        ({"parameters": {"signature_name": "embed"}}, False),
+        ({"outputs": []}, True),
+        ({"outputs": [{"name": "scores", "parameters": {"binary_data": True}}]}, True),
+        ({"outputs": [{"name": "scores"}, {"name": "scores"}]}, False),
+        ({"outputs": [{"name": "label"}]}, False),
+    ],
+)
+def test_a_request_of_the_open_inference_protocol_is_described(change: dict[str, Any], taken: bool) -> None:
+    tensor = {"name": "pixels", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
+    assert (
+        takes(described(SEVERAL_SIGNATURES), "/v2/models/digits/infer", {"inputs": [tensor]} | change)
+        == taken
+    )
 
 
 def test_each_input_comes_once_in_the_open_inference_protocol() -> None:

@@ -8,17 +8,15 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.programs import program
 
 from serving.page import CONTENT_SECURITY_POLICY, page
 from serving.served import Served
 from serving.signature import Signature, TensorSpec
-from support.programs import program
 from tests.serving.browser import Tab, browsing
 from tests.serving.conftest import PAIRS_DOUBLED, Doubler
-from tests.serving.process import Start
 
 ROOT = Path(__file__).parents[2]
 PHONE = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
@@ -60,7 +58,17 @@ class Reader(HTMLParser):
 
 def test_the_page_tells_what_the_model_is() -> None:
     text = html(served(format="onnx", model_hash="sha256:abc", git_sha="def"))
-    for told in ("pairs", "version 3", "onnx", "sha256:abc", "def", "cpu", "numbers", "float32", "rows × 2"):
+    for told in (
+        "pairs",
+        "version 3",
+        "onnx",
+        "sha256:abc",
+        "def",
+        "cpu",
+        "numbers",
+        "float32",
+        "rows \N{MULTIPLICATION SIGN} 2",
+    ):
         assert told in text
 
 
