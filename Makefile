@@ -36,13 +36,16 @@ bench-build: $(BIN)/.dev ## compare build and push with the classic Dockerfile: 
 	@$(BIN)/python -m benchmarks.build
 
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+RUNTIMES = tensorflow keras-jax keras-torch onnx sklearn xgboost lightgbm torch python
+lock: export UV_FIND_LINKS ?= https://download.pytorch.org/whl/cpu/torch/
 
 lock: setup ## lock all requirements anew, with hashes
 	$(LOCK) pyproject.toml -o requirements/command.lock
 	$(LOCK) requirements/build.in -o requirements/build.lock
 	$(LOCK) requirements/trivy.in -o requirements/trivy.lock
-	$(LOCK) serving/requirements/tensorflow.in -o serving/requirements/tensorflow.lock
+	cd serving/requirements && for runtime in $(RUNTIMES); do \
+		../../$(LOCK) server.in $$runtime.in -o $$runtime.lock || exit; done
 	$(LOCK) pyproject.toml requirements/dev.in -o requirements/dev.lock \
 		-c requirements/command.lock -c requirements/trivy.lock -c serving/requirements/tensorflow.lock
 
