@@ -41,7 +41,7 @@ def context(headers: Mapping[str, str]) -> Trace:
         or len(request_id) > LONGEST_ID
         or not (request_id.isascii() and request_id.isprintable())
     ):
-        request_id = f"{getrandbits(128):032x}"
+        request_id = getrandbits(128).to_bytes(16).hex()
     traceparent = headers.get("traceparent")
     if traceparent is None:
         return Trace(request_id)

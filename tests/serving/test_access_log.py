@@ -40,7 +40,7 @@ def test_a_request_is_one_line_of_json_with_all_that_is_known_of_it() -> None:
         "path": "/predict",
         "door": "predict",
         "status": 200,
-        "ms": 12.346,
+        "ms": 12.345,
         "bytes_in": 10,
         "bytes_out": 20,
         "client": "192.0.2.1",

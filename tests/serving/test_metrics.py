@@ -74,16 +74,29 @@ def test_requests_under_way_are_those_that_have_no_answer_yet(metrics: Metrics) 
 
 
 def test_a_batch_tells_its_rows_tasks_time_and_waits(metrics: Metrics) -> None:
-    for _ in range(3):
-        metrics.queued()
-    metrics.left_queue(2)
     metrics.batch(12, 0.02, [0.001, 0.004])
-    assert value(metrics, "mlc_queue_tasks") == 1
     assert value(metrics, "mlc_batch_rows_sum") == 12
     assert value(metrics, "mlc_batch_tasks_sum") == 2
     assert value(metrics, "mlc_model_seconds_sum") == 0.02
     assert value(metrics, "mlc_queue_seconds_count") == 2
     assert value(metrics, "mlc_queue_seconds_sum") == 0.005
+
+
+def test_the_queue_is_looked_at_when_the_page_is_asked_for(metrics: Metrics) -> None:
+    queue = ["a task"]
+    metrics.watch_queue(lambda: len(queue))
+    assert value(metrics, "mlc_queue_tasks") == 1
+    queue *= 5
+    assert value(metrics, "mlc_queue_tasks") == 5
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.0004, 0.0005, 0.00051, 0.03, 30.0, 31.0, 1e9])
+def test_a_value_is_in_the_bucket_whose_bound_it_does_not_exceed(metrics: Metrics, amount: float) -> None:
+    metrics.batch(1, amount, [amount, amount])
+    for name, count in (("mlc_model_seconds", 1), ("mlc_queue_seconds", 2)):
+        buckets = [sample for sample in page(metrics)[name].samples if sample.name.endswith("_bucket")]
+        assert len(buckets) == 16
+        assert all(sample.value == count * (amount <= float(sample.labels["le"])) for sample in buckets)
 
 
 def test_the_model_is_ready_from_when_it_is_loaded_until_the_server_stops(metrics: Metrics) -> None:
@@ -227,6 +240,16 @@ def test_any_worker_tells_for_all(workers: Workers) -> None:
 
 
 @pytest.mark.e2e
+def test_a_worker_that_just_begins_is_no_trouble(workers: Workers, folder: Path) -> None:
+    """Its file is there before it has a content."""
+    workers.ask(0, REQUEST)
+    number = workers.processes[1].pid
+    for kind in ("counter", "histogram", "gauge_livesum"):
+        (folder / f"{kind}_{number}.db").touch()
+    assert workers.ask(0, [])["mlc_requests_total"] == [[{"door": "predict", "status": "200"}, 1]]
+
+
+@pytest.mark.e2e
 def test_the_model_is_ready_when_it_is_in_every_worker(workers: Workers) -> None:
     workers.ask(0, [])
     ready = ("ready", INFO, 2.0)
@@ -251,12 +274,11 @@ def test_each_worker_tells_its_own_memory(workers: Workers) -> None:
 
 @pytest.mark.e2e
 def test_a_worker_that_died_leaves_its_counts_but_neither_requests_nor_memory(workers: Workers) -> None:
-    workers.ask(0, [*REQUEST, ("began",), ("queued",)])
+    workers.ask(0, [*REQUEST, ("began",)])
     workers.ask(1, [("ready", INFO, 2.0)])
     workers.kill(0)
     seen = workers.ask(1, [])
     assert seen["mlc_requests_total"] == [[{"door": "predict", "status": "200"}, 1]]
     assert seen["mlc_in_flight"] == [[{}, 0]]
-    assert seen["mlc_queue_tasks"] == [[{}, 0]]
     assert seen["mlc_model_ready"] == [[{}, 1]]
     assert len(seen["process_resident_memory_bytes"]) == 1
