@@ -35,7 +35,7 @@ def reason_of(status: int) -> str:
 
 
 def refusal(error: Refused) -> Answer:
-    """Say no, and where it helps also how to do better (RFC 9110: Retry-After 10.2.3, WWW-Authenticate 11.6.1)."""
+    """Say no, and where it helps how to do better (RFC 9110, 10.2.3 Retry-After, 11.6.1 WWW-Authenticate)."""
     headers: tuple[tuple[str, str], ...] = ()
     if isinstance(error, Busy):
         headers = (("retry-after", str(error.retry_after)),)

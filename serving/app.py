@@ -1,4 +1,4 @@
-"""The Flask application: every operation of the model server, and JSON for every answer, refusals included."""
+"""The Flask application: every operation of the model server, JSON for every answer, refusals included."""
 
 from __future__ import annotations
 

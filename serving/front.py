@@ -1,8 +1,8 @@
 """The server's front: takes requests off the network and answers them, prediction routes without detour.
 
-An event loop reads requests, so that a slow client holds no thread. Operations of the route table are answered
-here: parse, queue for the model, write. All other paths go through the Flask application in a few threads. Both
-do the same with a request: the functions are the table's.
+An event loop reads requests, so that a slow client holds no thread. Operations of the route table are
+answered here: parse, queue for the model, write. All other paths go through the Flask application in a few
+threads. Both do the same with a request: the functions are the table's.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Front:
         on_start: Callable[[asyncio.AbstractEventLoop], None],
         on_stop: Callable[[], None],
     ) -> None:
-        """`application` makes the WSGI application when it is first needed; `on_start` and `on_stop` are called
-        with the worker's event loop, and after its last answer.
+        """`application` makes the WSGI application when it is first needed; `on_start` is called with the
+        worker's event loop, `on_stop` after its last answer.
         """
         self._state = state
         self._routes = routes

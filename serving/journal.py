@@ -42,7 +42,7 @@ class Visit:
 
 
 class Journal:
-    """Where the server's front writes; every method takes microseconds, as nothing waits for a disk or a network."""
+    """Where the server's front writes; no method waits for a disk or a network."""
 
     def __init__(
         self,
@@ -63,9 +63,7 @@ class Journal:
         about = {"service.name": settings.model_name, "service.version": settings.model_version}
         return cls(
             metrics,
-            AccessLog(on_drop=lambda lines: metrics.lost_lines("access", lines))
-            if settings.access_log
-            else None,
+            _access_log(settings, metrics),
             _request_log(settings, metrics),
             open_spans(os.environ, about),
         )
@@ -134,6 +132,12 @@ class Journal:
         for each in (self._access_log, self._request_log, self._spans):
             if each is not None:
                 each.close()
+
+
+def _access_log(settings: Settings, metrics: Metrics) -> AccessLog | None:
+    if not settings.access_log:
+        return None
+    return AccessLog(on_drop=lambda lines: metrics.lost_lines("access", lines))
 
 
 def _request_log(settings: Settings, metrics: Metrics) -> RequestLog | None:

@@ -1,7 +1,7 @@
 """Granian around the front: a parent process that supervises, and workers that load the model and serve.
 
-No framework may exist before a worker is forked, and the probes must answer while the model loads: so a worker
-accepts requests at once, and becomes ready later.
+No framework may exist before a worker is forked, and the probes must answer while the model loads: so a
+worker accepts requests at once, and becomes ready later.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from mmap import mmap
@@ -24,12 +25,13 @@ from typing import Any
 
 from granian.constants import Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
+from granian.log import LogLevels
 from granian.server import Server as Granian
 
 from serving.auth import KeyRing
 from serving.batching import Batcher
 from serving.doors.table import routes
-from serving.errors import ModelUnusable
+from serving.errors import ModelUnusable, SettingWrong
 from serving.front import Front, Limits
 from serving.journal import Journal
 from serving.loading import load_served
@@ -40,6 +42,11 @@ from serving.state import Ready, State
 log = logging.getLogger("serving")
 
 MODEL_UNUSABLE = 3  # exit status
+_LOGS = {  # Granian's lines go where this server's own go
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {"_granian": {"handlers": [], "propagate": True}},
+}
 _HEADER_MILLISECONDS = 10_000
 _CONNECTIONS = 16_384  # of one worker; idle ones cost some kilobytes each
 _BODIES = 256 * 2**20  # bytes that requests under way may hold, at least four of the largest
@@ -49,7 +56,7 @@ class Shared:
     """What parent and workers tell each other: memory that they share over the fork."""
 
     def __init__(self) -> None:
-        self._bytes = mmap(-1, 2)
+        self._bytes = mmap(-1, 3)
 
     @property
     def was_ready(self) -> bool:
@@ -58,6 +65,14 @@ class Shared:
     def now_ready(self) -> None:
         self._bytes[0] = 1
 
+    @property
+    def explained(self) -> bool:
+        """A worker has told why it ended."""
+        return self._bytes[2] != 0
+
+    def now_explained(self) -> None:
+        self._bytes[2] = 1
+
     def draining(self) -> bool:
         return self._bytes[1] != 0
 
@@ -65,8 +80,8 @@ class Shared:
         self._bytes[1] = 1
 
 
-class Supervisor(Granian):  # type: ignore[misc] # the class that fits the interpreter, chosen at import
-    """Granian's parent process; it replaces a worker that served, as one that died loading would only die again."""
+class Supervisor(Granian):  # type: ignore[misc, valid-type] # chosen at import, by the interpreter
+    """Granian's parent process; replaces a worker that served: one that died loading would only die again."""
 
     shared: Shared
 
@@ -80,7 +95,11 @@ class Supervisor(Granian):  # type: ignore[misc] # the class that fits the inter
 
 
 def serve(settings: Settings) -> int:
-    """Serve until told to stop; 0 where that was asked for, MODEL_UNUSABLE where the model cannot be served."""
+    """Serve until told to stop; 0 where that was asked for, MODEL_UNUSABLE where no model can be served.
+
+    Raises SettingWrong where nothing can listen on the address.
+    """
+    _try_address(settings)
     shared = Shared()
     server = _supervisor(settings, shared)
     with _metrics_folder(settings.workers):
@@ -88,10 +107,20 @@ def serve(settings: Settings) -> int:
             server.serve(target_loader=partial(make_front, settings, shared), wrap_loader=False)
         except SystemExit:
             if not shared.was_ready:
-                log.critical("no worker lived until the model was ready; a killed one may lack memory")
+                if not shared.explained:
+                    log.critical("no worker lived until the model was ready; a killed one may lack memory")
                 return MODEL_UNUSABLE
             raise
     return 0
+
+
+def _try_address(settings: Settings) -> None:
+    """Granian would panic."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError as error:
+        raise SettingWrong(f"nothing can listen on {settings.address}: {error.strerror}") from error
 
 
 def _supervisor(settings: Settings, shared: Shared) -> Supervisor:
@@ -107,10 +136,8 @@ def _supervisor(settings: Settings, shared: Shared) -> Supervisor:
         backpressure=_CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=_HEADER_MILLISECONDS),
         workers_kill_timeout=settings.graceful_timeout,
-        log_dictconfig={
-            "disable_existing_loggers": False,
-            "loggers": {"_granian": {"handlers": [], "level": "WARNING", "propagate": True}},
-        },
+        log_level=LogLevels.error,
+        log_dictconfig=_LOGS,
     )
     server.shared = shared
     server.on_startup(partial(_listen_to_signals, server, shared, settings))
@@ -209,7 +236,7 @@ def _load(
             served.model,
             settings=settings.batching,
             observe=journal.called,
-            deliver=loop.call_soon_threadsafe,
+            deliver=partial(_deliver, loop),
         )
         gc.collect()
         gc.freeze()  # what a framework has made is not garbage: no collection needs to look through it
@@ -218,10 +245,16 @@ def _load(
         shared.now_ready()
     except ModelUnusable as error:
         log.critical("%s", error)
+        shared.now_explained()
         _leave(MODEL_UNUSABLE)
     except BaseException:
         log.critical("the model could not be loaded", exc_info=True)
+        shared.now_explained()
         _leave(MODEL_UNUSABLE)
+
+
+def _deliver(loop: asyncio.AbstractEventLoop, complete: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(complete)
 
 
 def _leave(status: int) -> None:

@@ -23,7 +23,7 @@ Serve = Callable[..., FlaskClient]
 
 @pytest.fixture
 def client() -> Iterator[Serve]:
-    """`client(model)` gives a client of the application that serves it, `client(None)` of one that still loads."""
+    """`client(model)` is a client of the application that serves it, `client(None)` of one still loading."""
     batchers: list[Batcher] = []
 
     def client(

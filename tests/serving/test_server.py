@@ -182,8 +182,8 @@ def test_a_wrong_setting_ends_the_server_with_its_name(start: Start) -> None:
 def test_a_port_that_is_taken_ends_the_server(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = start(DIGITS, PORT=str(taken.getsockname()[1]))
-        assert server.process.wait(60) == 1
-        assert server.says("already in use")
+        assert server.process.wait(60) == 2
+        assert server.says("Address already in use")
 
 
 def test_nothing_needs_to_be_writable_and_no_user_to_be_known(start: Start) -> None:
