@@ -1,44 +1,54 @@
-"""Keras models in one file: `.keras`, and `.h5` as older releases wrote it."""
+"""Keras models in one file: `.keras`, and `.h5` as older releases wrote it.
+
+Keras 3 computes with TensorFlow, JAX or PyTorch, as KERAS_BACKEND says; only that one has to be installed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from serving.errors import ModelUnusable
-from serving.runtimes import DEFAULT_SIGNATURE
-from serving.runtimes.traced import Traced, TracedModel, tensor_spec
-from serving.signature import Signature
+from serving.runtimes import Model
+
+_BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def load(path: Path) -> TracedModel:
-    """Load without running code from the file where the format can tell, and trace the call once."""
+@dataclass(frozen=True, slots=True)
+class KerasModel:
+    """A loaded model whose inputs and outputs are flat and named."""
+
+    model: Any
+    inputs: Mapping[str, Any]  # Keras's symbolic tensors
+    outputs: Mapping[str, Any]
+    in_dictionary: bool  # how the model takes its inputs
+
+    def pack(self, tensors: Sequence[Any]) -> Any:
+        """The structure that the model takes, of one tensor for each of `inputs`."""
+        if self.in_dictionary:
+            return dict(zip(self.inputs, tensors, strict=True))
+        return keras.tree.pack_sequence_as(_structure(self.model, "input"), list(tensors))
+
+    def flatten(self, results: Any) -> list[Any]:
+        """One tensor for each of `outputs`, of the structure that the model answers."""
+        return list(results.values()) if isinstance(results, dict) else keras.tree.flatten(results)
+
+
+def load(path: Path) -> Model:
+    """Load without running code from the file where the format can tell; raises ModelUnusable."""
+    backend = keras.backend.backend()
+    if backend not in _BACKENDS:
+        raise ModelUnusable(f"KERAS_BACKEND is {backend!r}, expected {', '.join(_BACKENDS)}")
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    names, pack = _inputs(model)
-    traced = _trace(model, names, pack)
-    inputs = tuple(tensor_spec(spec.name, spec) for spec in traced.structured_input_signature[0])
-    outputs = tuple(
-        tensor_spec(name, tensor)
-        for name, tensor in zip(_output_names(model), traced.structured_outputs, strict=True)
-    )
-    function = Traced(Signature(inputs, outputs), lambda tensors: traced(*tensors))
-    return TracedModel({DEFAULT_SIGNATURE: function}, owner=model)
-
-
-def _inputs(model: Any) -> tuple[list[tuple[str, Any]], Any]:
-    """Each input's name and symbolic tensor, and how to build the structure that the model takes."""
-    structure = _structure(model, "input")
-    if isinstance(structure, dict):
-        return list(structure.items()), lambda tensors: dict(zip(structure, tensors, strict=True))
-    tensors = keras.tree.flatten(structure)
-    return (
-        [(tensor.name, tensor) for tensor in tensors],
-        lambda values: keras.tree.pack_sequence_as(structure, values),
-    )
+    inputs, outputs = _structure(model, "input"), _structure(model, "output")
+    named = KerasModel(model, _inputs(inputs), _outputs(outputs), isinstance(inputs, dict))
+    served: Model = import_module(f"serving.runtimes.keras_{backend}").serve(named)
+    return served
 
 
 def _structure(model: Any, side: str) -> Any:
@@ -53,25 +63,18 @@ def _structure(model: Any, side: str) -> Any:
     return only
 
 
-def _trace(model: Any, inputs: list[tuple[str, Any]], pack: Any) -> Any:
-    specs = [tf.TensorSpec(tensor.shape, tensor.dtype, name) for name, tensor in inputs]
-
-    @tf.function(input_signature=specs, autograph=False)  # type: ignore[untyped-decorator]
-    def call(*tensors: Any) -> Sequence[Any]:
-        outputs = model(pack(list(tensors)), training=False)
-        flat: Sequence[Any] = (
-            list(outputs.values()) if isinstance(outputs, dict) else keras.tree.flatten(outputs)
-        )
-        return flat
-
-    return call.get_concrete_function()
-
-
-def _output_names(model: Any) -> list[str]:
-    structure = _structure(model, "output")
+def _inputs(structure: Any) -> dict[str, Any]:
     if isinstance(structure, dict):
-        return list(structure)
-    return _distinct([tensor._keras_history.operation.name for tensor in keras.tree.flatten(structure)])
+        return dict(structure)
+    return {tensor.name: tensor for tensor in keras.tree.flatten(structure)}
+
+
+def _outputs(structure: Any) -> dict[str, Any]:
+    if isinstance(structure, dict):
+        return dict(structure)
+    tensors = keras.tree.flatten(structure)
+    names = _distinct([tensor._keras_history.operation.name for tensor in tensors])
+    return dict(zip(names, tensors, strict=True))
 
 
 def _distinct(names: list[str]) -> list[str]:

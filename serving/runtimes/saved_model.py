@@ -11,8 +11,7 @@ import tensorflow as tf
 
 from serving.errors import ModelUnusable
 from serving.runtimes import DEFAULT_SIGNATURE
-from serving.runtimes.traced import Traced, TracedModel, tensor_spec
-from serving.signature import Signature
+from serving.runtimes.traced import TracedFunction, TracedModel
 
 log = logging.getLogger("serving")
 
@@ -43,12 +42,12 @@ def _default(names: Iterable[str], wanted: str) -> str:
     return known[0]
 
 
-def _traced(function: Any) -> Traced:
-    inputs = tuple(tensor_spec(name, spec) for name, spec in function.structured_input_signature[1].items())
-    outputs = tuple(tensor_spec(name, spec) for name, spec in sorted(function.structured_outputs.items()))
+def _traced(function: Any) -> TracedFunction:
+    inputs = function.structured_input_signature[1]
+    outputs = sorted(function.structured_outputs)
 
     def call(tensors: Sequence[Any]) -> Sequence[Any]:
-        answer = function(**dict(zip((spec.name for spec in inputs), tensors, strict=True)))
-        return [answer[spec.name] for spec in outputs]
+        answer = function(**dict(zip(inputs, tensors, strict=True)))
+        return [answer[name] for name in outputs]
 
-    return Traced(Signature(inputs, outputs), call)
+    return TracedFunction(inputs, outputs, call)

@@ -1,11 +1,11 @@
-"""A traced TensorFlow function as a Model; what the TensorFlow formats share."""
+"""Traced TensorFlow functions as a Model; what the TensorFlow formats share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from serving.errors import ModelUnusable
@@ -18,18 +18,50 @@ _INTEGERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64
 _SENDABLE = {"bool", "string", "bfloat16", "float16", "float32", "float64"} | _INTEGERS
 
 
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """One concrete function: tensors in the order of the inputs in, in the order of the outputs out."""
+class TracedFunction:
+    """A function as one graph: arrays by input name in, arrays by output name out."""
 
-    signature: Signature
-    call: Call
+    def __init__(self, inputs: Mapping[str, Any], outputs: Sequence[str], call: Call) -> None:
+        """Trace `call`: tensors in the order of `inputs`, TensorFlow's specs by name, to those of `outputs`.
+
+        Raises ModelUnusable where JSON has no form for one of them.
+        """
+        described = tuple(tensor_spec(name, spec) for name, spec in inputs.items())
+        specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in inputs.values()]
+        traced = tf.function(lambda *tensors: call(tensors), input_signature=specs, autograph=False)
+        self._function = traced.get_concrete_function()
+        results = zip(outputs, self._function.structured_outputs, strict=True)
+        self.signature = Signature(
+            described,
+            tuple(tensor_spec(name, tensor) for name, tensor in results),
+        )
+        self._dtypes = {name: tf.as_dtype(spec.dtype).as_numpy_dtype for name, spec in inputs.items()}
+        self._captured = self._function.captured_inputs
+        self._result_types = [tensor.dtype for tensor in self._function.outputs]
+        self._call = self._placed if tf.config.list_physical_devices("GPU") else self._direct
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        arrays = [np.asarray(batch[name], dtype) for name, dtype in self._dtypes.items()]
+        outputs = zip(self.signature.outputs, self._call(arrays), strict=True)
+        return {spec.name: output.numpy() for spec, output in outputs}
+
+    def _direct(self, arrays: Sequence[Tensor]) -> Any:
+        """Execute the graph as one operation: a fifth of the time that calling the function object takes.
+
+        https://www.tensorflow.org/api_docs/python/tf/raw_ops/StatefulPartitionedCall
+        """
+        return tf.raw_ops.StatefulPartitionedCall(
+            args=[*arrays, *self._captured], Tout=self._result_types, f=self._function
+        )
+
+    def _placed(self, arrays: Sequence[Tensor]) -> Any:
+        return self._function(*map(tf.constant, arrays))
 
 
 class TracedModel:
-    """Calls the concrete function of the signature that is asked for."""
+    """Calls the function of the signature that is asked for."""
 
-    def __init__(self, functions: Mapping[str, Traced], owner: object) -> None:
+    def __init__(self, functions: Mapping[str, TracedFunction], owner: object) -> None:
         """`owner` holds the variables, which TensorFlow's functions refer to weakly."""
         self.signatures = {name: function.signature for name, function in functions.items()}
         self.device = _device()
@@ -37,10 +69,7 @@ class TracedModel:
         self._owner = owner
 
     def predict(self, batch: Mapping[str, Tensor], signature: str = "") -> dict[str, Tensor]:
-        traced = self._functions[signature]
-        tensors = [tf.cast(tf.constant(batch[spec.name]), spec.dtype) for spec in traced.signature.inputs]
-        outputs = zip(traced.signature.outputs, traced.call(tensors), strict=True)
-        return {spec.name: output.numpy() for spec, output in outputs}
+        return self._functions[signature](batch)
 
 
 def tensor_spec(name: str, tensor: Any) -> TensorSpec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ import numpy as np
 import pytest
 
 from serving.errors import ModelUnusable
-from serving.predict import predict, warm_up
 from serving.runtimes import Model, default_signature, find, load
 from serving.signature import TensorSpec
+from serving.tensors import numpy_dtype
+from serving.warmup import warm_up
 
 Load = Callable[[Path], Model]
 
@@ -31,8 +31,11 @@ def tf(load_model: Load) -> Any:
     return pytest.importorskip("tensorflow")
 
 
-def ask(model: Model, rows: Any) -> Any:
-    return predict(model, json.dumps({"instances": rows}).encode(), max_rows=100)["predictions"]
+def ask(model: Model, **inputs: Any) -> dict[str, Any]:
+    """Each output as lists, for each input as lists."""
+    specs = {spec.name: spec for spec in default_signature(model).inputs}
+    batch = {name: np.array(rows, numpy_dtype(specs[name].dtype)) for name, rows in inputs.items()}
+    return {name: array.tolist() for name, array in model.predict(batch).items()}
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +52,20 @@ def test_a_keras_file_answers_as_the_model_did(
     model = load_model(tmp_path)
     assert default_signature(model).inputs == (TensorSpec("x", "float32", (None, 3)),)
     assert default_signature(model).outputs == (TensorSpec("y", "float32", (None, 2)),)
-    assert warm_up(model)
+    assert warm_up(model, tmp_path, 2)
     rows = [[1, 2, 3], [0, 0, 1]]
-    np.testing.assert_allclose(ask(model, rows), small.predict(np.array(rows, "float32"), verbose=0), 1e-6)
+    np.testing.assert_allclose(
+        ask(model, x=rows)["y"], small.predict(np.array(rows, "float32"), verbose=0), 1e-6
+    )
 
 
 def test_a_saved_model_answers_as_the_model_did(small: Any, load_model: Load, tmp_path: Path) -> None:
     small.export(tmp_path / "model", verbose=False)
     model = load_model(tmp_path / "model")
     assert default_signature(model).inputs == (TensorSpec("x", "float32", (None, 3)),)
-    assert warm_up(model)
-    np.testing.assert_allclose(ask(model, [[1, 2, 3]]), small(np.array([[1.0, 2, 3]])), 1e-6)
+    assert warm_up(model, tmp_path, 2)
+    (answer,) = ask(model, x=[[1, 2, 3]]).values()
+    np.testing.assert_allclose(answer, small(np.array([[1.0, 2, 3]])), 1e-6)
 
 
 def test_several_inputs_and_outputs_go_by_their_names(keras: Any, load_model: Load, tmp_path: Path) -> None:
@@ -72,7 +78,7 @@ def test_several_inputs_and_outputs_go_by_their_names(keras: Any, load_model: Lo
         ("a", "float32"),
         ("b", "int32"),
     ]
-    assert ask(model, [{"b": [10], "a": [1, 2]}]) == [{"total": [11.0, 12.0], "twice": [2.0, 4.0]}]
+    assert ask(model, b=[[10]], a=[[1, 2]]) == {"total": [[11.0, 12.0]], "twice": [[2.0, 4.0]]}
 
 
 def test_inputs_and_outputs_in_dictionaries_go_by_their_keys(
@@ -83,22 +89,24 @@ def test_inputs_and_outputs_in_dictionaries_go_by_their_keys(
     plus = keras.layers.Add(name="other")([inputs["z"], inputs["a"]])
     keras.Model(inputs, {"minus": minus, "again": plus}).save(tmp_path / "model.keras")
     model = load_model(tmp_path)
-    assert ask(model, [{"z": [5], "a": [2]}]) == [{"minus": [3.0], "again": [7.0]}]
+    assert ask(model, z=[[5]], a=[[2]]) == {"minus": [[3.0]], "again": [[7.0]]}
 
 
 def test_text_and_whole_numbers_are_inputs_too(keras: Any, load_model: Load, tmp_path: Path) -> None:
     words = keras.Input((1,), name="words", dtype="string")
-    lookup = keras.layers.StringLookup(vocabulary=["yes", "no"])
+    lookup = keras.layers.StringLookup(vocabulary=["yes", "no"], name="string_lookup")
     keras.Model(words, lookup(words)).save(tmp_path / "model.keras")
     model = load_model(tmp_path)
-    assert warm_up(model)
-    assert ask(model, [["no"], ["perhaps"]]) == [[2], [0]]
+    assert warm_up(model, tmp_path, 2)
+    assert ask(model, words=[[b"no"], [b"perhaps"]]) == {"string_lookup": [[2], [0]]}
 
 
 def test_half_precision_is_sent_and_answered_as_numbers(keras: Any, load_model: Load, tmp_path: Path) -> None:
     x = keras.Input((1,), dtype="bfloat16", name="x")
-    keras.Model(x, keras.layers.Rescaling(2.0, dtype="bfloat16")(x)).save(tmp_path / "model.keras")
-    assert ask(load_model(tmp_path), [[1.5]]) == [[3.0]]
+    keras.Model(x, keras.layers.Rescaling(2.0, dtype="bfloat16", name="rescaling")(x)).save(
+        tmp_path / "model.keras"
+    )
+    assert ask(load_model(tmp_path), x=[[1.5]]) == {"rescaling": [[3.0]]}
 
 
 def test_a_signature_of_one_s_own_is_served_with_its_names(tf: Any, load_model: Load, tmp_path: Path) -> None:
@@ -114,7 +122,7 @@ def test_a_signature_of_one_s_own_is_served_with_its_names(tf: Any, load_model: 
     module = Module()
     tf.saved_model.save(module, tmp_path, signatures={"scale": module.scale})
     model = load_model(tmp_path)
-    assert ask(model, [2, 4]) == [{"scaled": 6.0, "text": "2.0"}, {"scaled": 12.0, "text": "4.0"}]
+    assert ask(model, value=[2, 4]) == {"scaled": [6.0, 12.0], "text": [b"2.0", b"4.0"]}
 
 
 def save_two_signatures(tf: Any, folder: Path) -> None:
@@ -155,9 +163,10 @@ def test_free_dimensions_are_served(keras: Any, load_model: Load, tmp_path: Path
     x = keras.Input((None, None, 1), name="image")
     keras.Model(x, keras.layers.GlobalAveragePooling2D()(x)).save(tmp_path / "model.keras")
     model = load_model(tmp_path)
-    assert not warm_up(model)
-    assert ask(model, [[[[1], [2], [6]]]]) == [[3.0]]
-    assert ask(model, [[[[1], [5]], [[5], [1]]]]) == [[3.0]]
+    (pooled,) = ask(model, image=[[[[1], [2], [6]]]]).values()
+    assert pooled == [[3.0]]
+    (pooled,) = ask(model, image=[[[[1], [5]], [[5], [1]]]]).values()
+    assert pooled == [[3.0]]
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
