@@ -1,9 +1,9 @@
 """Tasks of several requests become one call of the model.
 
-One thread calls the model. While it is busy, tasks queue; when it is free, it takes all that fit together, so
-batches form by themselves under load. Where clients wait for each other's answers, pausing until all have asked
-again can do better still: the thread learns what a call costs and how many ask at once, tries both ways in turns,
-and pauses only while that is measured to answer more tasks a second.
+One thread calls the model. While it is busy, tasks queue; when it is free, it takes all that fit together:
+batches form by themselves under load. Where clients wait for each other's answers, pausing until all have
+asked again can do better still: the thread learns what a call costs and how many ask at once, tries both ways
+in turns, and pauses only while that is measured to answer more tasks a second.
 A batch that fails is called task by task, so that a bad request fails alone.
 """
 

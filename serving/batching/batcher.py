@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections import deque
@@ -74,10 +73,17 @@ class Batcher:
     """Takes tasks from any thread; one thread of its own calls the model, with many tasks at a time."""
 
     def __init__(
-        self, model: Model, *, settings: BatchSettings, observe: Observe, deliver: Deliver | None = None
+        self,
+        model: Model,
+        *,
+        settings: BatchSettings,
+        observe: Observe,
+        deliver: Deliver | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """`deliver` is handed one callable for each call of the model, which completes its tasks: an event
-        loop's `call_soon_threadsafe`; by default the model's thread calls it at once.
+        loop's `call_soon_threadsafe`; by default the model's thread calls it at once. `patience` is what is
+        known of the model and its clients already.
         """
         self._model = model
         self._settings = settings
@@ -87,7 +93,8 @@ class Batcher:
             name: settings.max_rows if settings.enabled and takes_any_rows(signature) else 1
             for name, signature in model.signatures.items()
         }
-        self._patience = Patience(settings.window if settings.enabled else 0.0, settings.max_rows)
+        joins = any(rows > 1 for rows in self._most_rows.values())
+        self._patience = patience or Patience(settings.window if joins else 0.0, settings.max_rows)
         self._lock = threading.Lock()
         self._queue: deque[_Waiting] = deque()
         self._rows = 0  # in the queue
@@ -110,7 +117,7 @@ class Batcher:
             if self._closed:
                 raise Busy("the server is stopping", 5)
             if len(self._queue) >= self._settings.queue:
-                raise Busy(f"{len(self._queue)} requests are waiting already", self._retry_after())
+                raise self._busy("the queue is full")
             self._queue.append(waiting)
             self._rows += task.rows
             wake = self._wanted is not None and self._enough(self._wanted)
@@ -138,10 +145,8 @@ class Batcher:
     def _enough(self, tasks: int) -> bool:
         return len(self._queue) >= tasks or self._rows >= self._settings.max_rows
 
-    def _retry_after(self) -> int:
-        """Seconds until the queue is worked off at the latest speed."""
-        rate = self._patience.rate
-        return max(1, min(30, math.ceil(len(self._queue) / rate))) if rate else 30
+    def _busy(self, reason: str) -> Busy:
+        return Busy(reason, self._patience.retry_after(len(self._queue)))
 
     # In the model's thread.
 
@@ -254,8 +259,8 @@ class Batcher:
     def _refuse_late(self) -> None:
         while not self._ended.wait(self._settings.timeout / 20):
             late = self._take_late(time.monotonic() - self._settings.timeout)
-            reason = f"waited longer than {self._settings.timeout:g} seconds"
-            self._hand_over(late, [Busy(reason, self._retry_after()) for _ in late])
+            reason = f"the model was not free within {self._settings.timeout:g} seconds"
+            self._hand_over(late, [self._busy(reason) for _ in late])
             del late
 
     def _take_late(self, limit: float) -> list[_Waiting]:

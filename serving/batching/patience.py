@@ -1,9 +1,9 @@
 """How long the next batch waits for more tasks: a pure policy over what was learned from the batches before.
 
-Waiting can only pay where a call costs much whatever its size (`Cost`) and several clients are known (`Crowd`):
-a call for all of them saves the fixed cost of another one. Whether it does pay depends on what the model and the
-server share, processors and the interpreter's lock, which no formula here knows: so a `Trial` measures tasks a
-second with and without waiting in turns, and waits where the difference is certain.
+Waiting can only pay where a call costs much whatever its size (`Cost`) and several clients are known
+(`Crowd`): a call for all of them saves the fixed cost of another one. Whether it does pay depends on what the
+model and the server share, processors and the interpreter's lock, which no formula here knows: so a `Trial`
+measures tasks a second with and without waiting in turns, and waits where the difference is certain.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from dataclasses import dataclass, field, replace
 STEP = 1 / 8  # of a new observation in what is known
 TYPICAL_ROWS = 8  # puts the fixed cost and the cost per row on one scale
 WORTH_WAITING = 0.1  # the fixed part of a call's cost below which sharing calls saves nothing
+EXPECTED = 0.7  # tasks within the fixed part of a call's cost; fewer keep no model busy
 KNOWN_FOR = 32  # batches; who did not ask for twice as long is gone
 TURN_BATCHES, TURN_SECONDS = 8, 0.02  # the least that one way is tried for in a row
-PAIRS = 16  # of turns, at most, in one trial
-CERTAIN = 4.0  # standard errors
-RELEVANT = 0.03  # of the tasks per second
-REST = 32  # times as long as the trial took
+PAIRS_LEAST, PAIRS_MOST = 4, 16  # of turns in one trial
+CERTAIN = 3.0  # standard errors from nothing gained, to begin waiting
+STILL_LIKELY = 1.0  # to go on
+RELEVANT = 0.03  # of the tasks a second
+REST = 16  # times as long as the trial took
 IDLE = 0.1  # seconds without a call that no turn may contain
 
 
@@ -36,10 +38,11 @@ class Cost:
     def learn(self, rows: int, seconds: float) -> Cost:
         """Step straight towards what a call took (Kaczmarz): sizes that never vary teach nothing false.
 
-        A call that took more than twice the expected time (a page fault, a compilation) counts as twice.
+        Before sizes vary, all cost counts as fixed, so that other sizes are tried. A call that took more than
+        twice the expected time (a page fault, a compilation) counts as twice.
         """
         if not self.fixed and not self.per_row:
-            return Cost(seconds / 2, seconds / 2 / rows)
+            return Cost(seconds)
         expected = self.of(rows)
         size = rows / TYPICAL_ROWS
         step = STEP * min(seconds - expected, expected) / (1 + size * size)
@@ -83,21 +86,19 @@ class Turn:
 class Trial:
     """Turns with and without waiting, compared in pairs as a t-test does; then a rest by the verdict."""
 
-    crowd: int = 0  # clients; with twice or half as many, the verdict is void
-    waits: bool = False
+    crowd: int = 1  # clients at its beginning; when there are twice as many, another begins
+    helped: bool = False  # the last verdict
+    waits: bool = False  # in this turn
     rate: float = 0.0  # tasks a second in the last turn without waiting
     pairs: int = 0
     gain: float = 0.0  # mean logarithm of the ratio of the two rates
     spread: float = 0.0  # sum of squared deviations from it (Welford)
     rest: int = 0  # turns until the next trial
 
-    def about(self, crowd: int) -> bool:
-        return crowd < 2 * self.crowd and self.crowd < 2 * crowd and crowd > 1
-
     def learn(self, rate: float) -> Trial:
         """A turn ended with `rate` tasks a second."""
         if self.rest:
-            return replace(self, rest=self.rest - 1) if self.rest > 1 else Trial(self.crowd)
+            return replace(self, rest=self.rest - 1, waits=self.helped and self.rest > 1)
         if not self.waits:
             return replace(self, waits=True, rate=rate)
         return self._compare(math.log(rate / self.rate))
@@ -106,15 +107,15 @@ class Trial:
         pairs = self.pairs + 1
         mean = self.gain + (gain - self.gain) / pairs
         spread = self.spread + (gain - self.gain) * (gain - mean)
-        helps = mean > RELEVANT and _certain(mean, spread, pairs)
-        hurts = mean < 0 and _certain(-mean, spread, pairs)
-        if helps or hurts or pairs == PAIRS:
-            return Trial(self.crowd, waits=helps, rest=REST * pairs * 2)
-        return Trial(self.crowd, pairs=pairs, gain=mean, spread=spread)
+        error = math.sqrt(spread / max(1, pairs - 1) / pairs)
+        certain = pairs >= PAIRS_LEAST and abs(mean) > CERTAIN * error
+        if not certain and pairs < PAIRS_MOST:
+            return Trial(self.crowd, self.helped, pairs=pairs, gain=mean, spread=spread)
+        helps = mean > RELEVANT and mean > (STILL_LIKELY if self.helped else CERTAIN) * error
+        return Trial(self.crowd, helps, helps, rest=REST * pairs * 2)
 
 
-def _certain(mean: float, spread: float, pairs: int) -> bool:
-    return pairs > 2 and mean > CERTAIN * math.sqrt(spread / (pairs - 1) / pairs)
+_UNTRIED = Trial()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +148,13 @@ class Patience:
         if not self.trial.waits or tasks >= self.crowd.size or rows >= self.max_rows or left <= 0:
             return 0.0
         fixed = self.cost.fixed
-        if fixed < WORTH_WAITING * self.cost.of(rows) or 2 * self.rate * fixed < 1:
+        if fixed < WORTH_WAITING * self.cost.of(rows) or self.rate * fixed < EXPECTED:
             return 0.0
         return min(left, fixed)
+
+    def retry_after(self, tasks: int) -> int:
+        """Whole seconds, 1 to 30, until so many tasks are answered at the latest speed."""
+        return max(1, min(30, math.ceil(tasks / self.rate))) if self.rate else 30
 
     def learn(self, call: Called) -> Patience:
         crowd = self.crowd.learn(call.in_flight)
@@ -167,7 +172,9 @@ class Patience:
         )
 
     def _try(self, call: Called, crowd: Crowd, elapsed: float) -> tuple[Turn, Trial]:
-        if not self.trial.about(crowd.size):
+        if crowd.size < 2 or not self.window:
+            return Turn(call.ended), _UNTRIED
+        if crowd.size >= 2 * self.trial.crowd:
             return Turn(call.ended), Trial(crowd.size)
         if elapsed - call.seconds > IDLE:
             return Turn(call.ended), self.trial
