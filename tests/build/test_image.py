@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from ml_containerize.oci.image import FoundImage, Image
 from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.registry import Connect
 from ml_containerize.plan.decide import Plan
+from ml_containerize.plan.model import Format
+from ml_containerize.plan.source import Source
 
 
 @pytest.fixture
@@ -59,6 +62,50 @@ def test_the_image_starts_the_model_server_as_nobody(image: Image) -> None:
     assert env["PATH"].startswith("/opt/venv/bin:/usr/local/sbin:")
     assert env["PYTHONPATH"] == "/opt/serving"
     assert env["MODEL_PATH"] == "/opt/ml/model"
+
+
+def test_the_image_tells_the_server_what_it_serves(plan: Plan, image: Image) -> None:
+    env = env_of(image.config)
+    assert env["MODEL_NAME"] == "digits"
+    assert env["MODEL_FORMAT"] == "saved_model"
+    assert env["MODEL_HASH"] == plan.model.hash.hex
+    assert env["GIT_SHA"] == "5" * 40
+    assert env["ENVIRONMENT_KEY"] == "3" * 64
+    assert not {"KERAS_BACKEND", "ALLOW_PICKLE"} & env.keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "told"),
+    [
+        ("keras", {"backend": "jax"}, {"KERAS_BACKEND": "jax"}),
+        ("keras", {"backend": "tensorflow"}, {}),
+        ("pickle", {"allow_pickle": True}, {"ALLOW_PICKLE": "true"}),
+        ("skops", {"allow_pickle": True}, {}),
+    ],
+)
+def test_a_backend_and_a_trusted_pickle_are_told_to_the_server(
+    plan: Plan,
+    environment: FoundImage,
+    layout: Layout,
+    kind: Format,
+    settings: dict[str, Any],
+    told: dict[str, str],
+) -> None:
+    changed = replace(
+        plan, model=replace(plan.model, format=kind), settings=replace(plan.settings, **settings)
+    )
+    env = env_of(assemble(changed, environment, [], layout).config)
+    assert {name: env[name] for name in ("KERAS_BACKEND", "ALLOW_PICKLE") if name in env} == told
+
+
+def test_outside_of_git_no_commit_is_told(plan: Plan, environment: FoundImage, layout: Layout) -> None:
+    image = assemble(replace(plan, source=Source()), environment, [], layout)
+    assert "GIT_SHA" not in env_of(image.config)
+
+
+def test_the_environment_knows_nothing_of_the_model(environment: FoundImage) -> None:
+    told = {"MODEL_NAME", "MODEL_FORMAT", "MODEL_HASH", "GIT_SHA", "ENVIRONMENT_KEY"}
+    assert not told & env_of(environment.config).keys()
 
 
 def test_the_bases_own_variables_stay_and_its_path_is_only_prefixed(

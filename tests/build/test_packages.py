@@ -128,6 +128,20 @@ def test_a_package_without_a_wheel_is_answered_with_the_dockerfile(
     assert "Python 3.12 on x86_64 with glibc 2.36" in caught.value.what
 
 
+def test_a_build_for_cpus_that_no_index_has_is_answered_with_pytorchs_own_index(
+    tmp_path: Path, installer: Installer, runs: Runs
+) -> None:
+    runs.answer(0)
+    runs.answer(
+        1, stderr="Because there is no version of torch==2.13.0+cpu and you require torch==2.13.0+cpu"
+    )
+    with pytest.raises(PackageMissing, match=r"torch==2\.13\.0\+cpu") as caught:
+        installer.install([FLASK], tmp_path / "venv")
+    assert "PyTorch's CPU index" in caught.value.fix
+    assert "UV_EXTRA_INDEX_URL" in caught.value.fix
+    assert "://" not in caught.value.fix
+
+
 def test_an_index_that_does_not_answer_is_a_missing_environment() -> None:
     assert issubclass(IndexUnreachable, EnvironmentMissing)
 
@@ -158,6 +172,9 @@ def test_the_users_index_cache_and_network_settings_are_kept_and_nothing_else_of
         "HTTPS_PROXY": "http://proxy",
         "UV_DEFAULT_INDEX": "https://example.org",
         "UV_INDEX_CORP_PASSWORD": "secret",
+        "UV_EXTRA_INDEX_URL": "https://example.org/cpu",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_FIND_LINKS": "/wheels",
         "UV_CACHE_DIR": "/cache",
         "UV_HTTP_TIMEOUT": "60",
     }

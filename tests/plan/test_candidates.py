@@ -3,10 +3,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from doubles.models import hdf5_bytes, keras_bytes, write_saved_model
+from doubles.models import (
+    LIGHTGBM,
+    PICKLE,
+    SKOPS,
+    STATE_DICT,
+    TORCH_EXPORT,
+    TORCHSCRIPT,
+    XGBOOST_BINARY,
+    XGBOOST_JSON,
+    hdf5_bytes,
+    keras_bytes,
+    onnx_bytes,
+    write_saved_model,
+)
 
 from ml_containerize.plan.candidates import ModelNotFound, ModelOutside, SeveralModels, find_model
-from ml_containerize.plan.formats import UnknownFormat
+from ml_containerize.plan.unusable import UnknownFormat
 
 
 def find(project: Path, named: str | None = None) -> Path:
@@ -65,8 +78,70 @@ def test_an_empty_folder_is_told(empty: Path) -> None:
 
 
 def test_a_model_of_another_kind_is_named(empty: Path) -> None:
-    (empty / "model.onnx").write_bytes(b"")
-    with pytest.raises(UnknownFormat, match=r"model\.onnx .* ONNX"):
+    (empty / "model.tflite").write_bytes(b"")
+    with pytest.raises(UnknownFormat, match=r"model\.tflite .* TensorFlow Lite"):
+        find(empty)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.onnx", onnx_bytes()),
+        ("model.skops", SKOPS),
+        ("model.pkl", PICKLE),
+        ("model.ubj", XGBOOST_BINARY),
+        ("model.json", XGBOOST_JSON),
+        ("model.txt", LIGHTGBM),
+        ("model.pt", TORCHSCRIPT),
+        ("model.pt2", TORCH_EXPORT),
+        ("model/predictor.py", b""),
+    ],
+)
+def test_every_format_is_found_by_itself(empty: Path, name: str, content: bytes) -> None:
+    path = empty / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    assert find(empty) == (path.parent if name.endswith(".py") else path)
+
+
+def test_other_json_texts_and_checkpoints_are_no_candidates(project: Path) -> None:
+    (project / "smoke").mkdir()
+    (project / "smoke" / "one.json").write_bytes(XGBOOST_JSON)
+    (project / "metrics.json").write_bytes(XGBOOST_JSON)
+    (project / "requirements.txt").write_bytes(LIGHTGBM)
+    (project / "notes.txt").write_text("trees are fine\n")
+    (project / "data.json").write_text('{"a": {"learner": 1}}')
+    (project / "weights.pt").write_bytes(STATE_DICT)
+    (project / "broken.pt").write_bytes(b"PK\3\4")
+    assert find(project) == project / "model.keras"
+
+
+def test_a_pickle_or_a_module_beside_a_model_is_something_else(project: Path) -> None:
+    (project / "scaler.pkl").write_bytes(PICKLE)
+    (project / "predictor.py").write_text("")
+    (project / "app").mkdir()
+    (project / "app" / "predictor.py").write_text("")
+    assert find(project) == project / "model.keras"
+
+
+def test_what_a_predictor_loads_is_no_candidate_of_its_own(empty: Path) -> None:
+    (empty / "model").mkdir()
+    (empty / "model" / "predictor.py").write_text("")
+    (empty / "model" / "model.skops").write_bytes(SKOPS)
+    assert find(empty) == empty / "model"
+
+
+def test_an_onnx_model_is_found_with_the_folder_of_its_weights(empty: Path) -> None:
+    (empty / "export").mkdir()
+    (empty / "export" / "model.onnx").write_bytes(onnx_bytes("weights.bin"))
+    assert find(empty) == empty / "export"
+    (empty / "export" / "model.onnx").write_bytes(onnx_bytes())
+    assert find(empty) == empty / "export" / "model.onnx"
+
+
+def test_only_weights_of_pytorch_are_told_how_to_be_exported(empty: Path) -> None:
+    (empty / "model.pt").write_bytes(STATE_DICT)
+    with pytest.raises(UnknownFormat, match="pickle of weights"):
         find(empty)
 
 

@@ -48,9 +48,9 @@ def test_the_key_ignores_comments_order_and_layout_of_the_lock(tmp_path: Path) -
 
 
 def test_the_model_is_no_part_of_the_key(project: Path, base: BaseReference) -> None:
-    before = plan_environment(project, None, base, AMD64).key
+    before = plan_environment(project, None, base, AMD64, "tensorflow").key
     (project / "model.keras").write_bytes(b"another")
-    assert plan_environment(project, None, base, AMD64).key == before
+    assert plan_environment(project, None, base, AMD64, "tensorflow").key == before
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,17 @@ def test_the_serving_package_goes_into_images_without_its_requirements() -> None
     folder = serving_folder()
     files = serving_files(folder)
     assert Path("__init__.py") in files
-    assert not [path for path in files if "requirements" in path.parts or path.suffix != ".py"]
+    assert not [path for path in files if "requirements" in path.parts or "__pycache__" in path.parts]
+
+
+def test_a_page_beside_the_servers_code_goes_into_images_and_into_the_hash(tmp_path: Path) -> None:
+    (tmp_path / "doors").mkdir()
+    for name in ("app.py", "page.html", "doors/v2.json", ".hidden", "app.pyc"):
+        (tmp_path / name).write_text("1")
+    assert serving_files(tmp_path) == (Path("app.py"), Path("doors/v2.json"), Path("page.html"))
+    first = serving_hash(tmp_path)
+    (tmp_path / "page.html").write_text("2")
+    assert serving_hash(tmp_path) != first
 
 
 def test_the_serving_hash_knows_names_and_contents(tmp_path: Path) -> None:

@@ -1,16 +1,36 @@
 from __future__ import annotations
 
+import gzip
 import os
+import pickle
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from doubles.models import KERAS_PARTS, LFS_POINTER, hdf5_bytes, keras_bytes, write_saved_model
+from doubles.models import (
+    KERAS_PARTS,
+    LFS_POINTER,
+    LIGHTGBM,
+    PICKLE,
+    SKOPS,
+    STATE_DICT,
+    TORCH_EXPORT,
+    TORCHSCRIPT,
+    XGBOOST_BINARY,
+    XGBOOST_JSON,
+    hdf5_bytes,
+    keras_bytes,
+    onnx_bytes,
+    write_saved_model,
+    zip_bytes,
+)
 
-from ml_containerize.plan.formats import CorruptModel, UnknownFormat, UnreadableModel, detect_format
+from ml_containerize.plan.formats import detect_format
 from ml_containerize.plan.lfs import LfsPointer
+from ml_containerize.plan.unusable import CorruptModel, UnknownFormat, UnreadableModel
 
 
 @pytest.fixture
@@ -113,9 +133,11 @@ def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("model.onnx", "ONNX"),
-        ("model.pt", "PyTorch"),
-        ("model.pkl", "a pickle"),
+        ("model.tflite", "TensorFlow Lite"),
+        ("model.ckpt", "a checkpoint"),
+        ("model.safetensors", "safetensors"),
+        ("model.json", "not XGBoost's"),
+        ("model.txt", "not LightGBM's"),
         ("model.bin", "of an unknown format"),
         ("x.weights.h5", "weights without their model"),
     ],
@@ -126,6 +148,125 @@ def test_an_unknown_format_is_named_with_what_would_be_served(tmp_path: Path, na
     with pytest.raises(UnknownFormat, match=what) as caught:
         detect_format(path)
     assert "SavedModel" in caught.value.fix
+    assert "ONNX" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "known_as"),
+    [
+        ("model.onnx", onnx_bytes(), "onnx"),
+        ("model.skops", SKOPS, "skops"),
+        ("model.pkl", PICKLE, "pickle"),
+        ("model.pickle", pickle.dumps([1], 0), "pickle"),
+        ("model.joblib", gzip.compress(PICKLE), "pickle"),
+        ("model.ubj", XGBOOST_BINARY, "xgboost"),
+        ("model.json", XGBOOST_JSON, "xgboost"),
+        ("pretty.json", b'{\n  "learner": {}\n}\n', "xgboost"),
+        ("model.txt", LIGHTGBM, "lightgbm"),
+        ("model.pt", TORCHSCRIPT, "torchscript"),
+        ("model.pth", TORCHSCRIPT, "torchscript"),
+        ("model.pt2", TORCH_EXPORT, "torch_export"),
+        ("older.pt2", zip_bytes({"serialized_exported_program.json": "{}"}), "torch_export"),
+    ],
+)
+def test_a_file_is_known_by_its_name_and_its_beginning(
+    tmp_path: Path, name: str, content: bytes, known_as: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert detect_format(path) == known_as
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("model.onnx", b"", "has an IR version and a graph"),
+        ("model.onnx", onnx_bytes()[:-1], "cut off"),
+        ("model.onnx", b"PK\3\4", "cannot be read as an ONNX model"),
+        ("model.onnx", b"\x08" + b"\xff" * 11, "longer than 10 bytes"),
+        ("model.skops", SKOPS[:-30], "cannot be read as a .skops archive"),
+        ("model.skops", zip_bytes({"other": ""}), "schema.json is missing"),
+        ("model.skops", zip_bytes({"schema.json": "{"}), "cannot be read as a .skops archive"),
+        ("model.pkl", b"", "is empty"),
+        ("model.pkl", PICKLE[:-1], "cut off"),
+        ("model.ubj", XGBOOST_BINARY[:-1], "cut off"),
+        ("model.ubj", b"binf", "does not begin as XGBoost's"),
+        ("model.json", XGBOOST_JSON[:-1], "cut off"),
+        ("model.txt", LIGHTGBM[:20], "cut off"),
+        ("model.pt", TORCHSCRIPT[:-10], "cannot be read as a PyTorch archive"),
+        ("model.pt", zip_bytes({"m/version": "3"}), "data.pkl is missing"),
+        ("model.pt2", TORCH_EXPORT[:-10], "cannot be read as a .pt2 archive"),
+        ("model.pt2", zip_bytes({"m/data/weights/weight_0": ""}), "holds no program"),
+    ],
+)
+def test_a_damaged_file_is_told_with_what_is_wrong(
+    tmp_path: Path, name: str, content: bytes, why: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(CorruptModel, match=re.escape(why)):
+        detect_format(path)
+
+
+@pytest.mark.parametrize("content", [STATE_DICT, b"\x80\2\x8a\nl\xfc\x9cF\xf9"], ids=["zip", "before 1.6"])
+def test_weights_of_pytorch_are_refused_with_the_two_ways_to_export_a_program(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(content)
+    with pytest.raises(UnknownFormat, match="pickle of weights") as caught:
+        detect_format(path)
+    assert "torch.jit.script" in caught.value.fix
+    assert "torch.export.save" in caught.value.fix
+
+
+def test_an_exported_program_under_torchscripts_suffix_is_told_how_to_be_named(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(TORCH_EXPORT)
+    with pytest.raises(UnknownFormat, match=r"torch\.export") as caught:
+        detect_format(tmp_path / "model.pt")
+    assert ".pt2" in caught.value.fix
+
+
+def test_a_folder_with_a_predictor_is_a_python_model_whatever_else_it_holds(tmp_path: Path) -> None:
+    folder = write_saved_model(tmp_path / "export")
+    (folder / "predictor.py").write_text("")
+    assert detect_format(folder) == "python"
+
+
+def test_a_predictor_is_named_by_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "predictor.py").write_text("")
+    with pytest.raises(UnknownFormat, match="as a folder") as caught:
+        detect_format(tmp_path / "predictor.py")
+    assert "a folder of its own" in caught.value.fix
+
+
+def test_an_onnx_model_with_weights_beside_it_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(onnx_bytes("weights/a.bin", "b.bin"))
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "a.bin").write_bytes(b"\0")
+    (tmp_path / "b.bin").write_bytes(b"\0")
+    assert detect_format(tmp_path) == "onnx"
+    with pytest.raises(UnknownFormat, match=r"beside it, in b\.bin") as caught:
+        detect_format(tmp_path / "model.onnx")
+    assert "a folder of their own" in caught.value.fix
+
+
+def test_an_onnx_model_whose_weights_were_left_out_is_told(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(onnx_bytes("a.bin"))
+    with pytest.raises(CorruptModel, match=r"weights are missing: a\.bin"):
+        detect_format(tmp_path)
+
+
+def test_a_path_that_leads_out_of_an_onnx_model_is_left_to_the_scan(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(onnx_bytes("/etc/passwd", "../b.bin", "C:\\a"))
+    assert detect_format(tmp_path) == "onnx"
+
+
+def test_a_folder_of_several_onnx_models_is_none(tmp_path: Path) -> None:
+    for name in ("a.onnx", "b.onnx"):
+        (tmp_path / name).write_bytes(onnx_bytes())
+    with pytest.raises(UnknownFormat, match=r"2 \.onnx files"):
+        detect_format(tmp_path)
 
 
 def test_an_unreadable_file_is_told(other_user: Path) -> None:

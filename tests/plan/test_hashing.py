@@ -12,10 +12,10 @@ from ml_containerize.names import Digest
 from ml_containerize.oci.layers import Entry, write_layer
 from ml_containerize.oci.layout import Layout
 from ml_containerize.plan.files import list_files
-from ml_containerize.plan.formats import UnreadableModel
 from ml_containerize.plan.hashing import BLOCK, ModelChanged, hash_model, sum_line
 from ml_containerize.plan.lfs import LfsPointer
 from ml_containerize.plan.model import OWN_LAYER_SIZE, Model
+from ml_containerize.plan.unusable import UnreadableModel
 
 COREUTILS = "find . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles.models import PICKLE, SKOPS, keras_bytes, onnx_bytes
 
 from ml_containerize.command import Completed
 from ml_containerize.command import run as run_program
@@ -103,12 +104,50 @@ def test_a_missing_program_is_told(project: Path) -> None:
     assert caught.value.exit_code == 8
 
 
+@pytest.mark.parametrize(
+    ("model", "config", "package"),
+    [
+        ("model.onnx", "", "onnxruntime>="),
+        ("model.skops", "", "skops>="),
+        ("model.keras", "backend: jax", "jax>="),
+        ("model.pkl", "allow-pickle: true", "scikit-learn>="),
+    ],
+)
+def test_what_serves_the_projects_model_is_locked(empty: Path, model: str, config: str, package: str) -> None:
+    contents = {".onnx": onnx_bytes(), ".skops": SKOPS, ".keras": keras_bytes(), ".pkl": PICKLE}
+    (empty / model).write_bytes(contents[Path(model).suffix])
+    (empty / "ml-containerize.yaml").write_text(config)
+    uv = UvDouble()
+    lock(empty, run=uv)
+    assert package in uv.options["stdin"]
+    assert "flask" in uv.options["stdin"]
+    assert "tensorflow" not in uv.options["stdin"]
+
+
+def test_a_project_without_a_model_yet_is_locked_with_the_server_alone(empty: Path) -> None:
+    (empty / "requirements.txt").write_text("scikit-learn\n")
+    uv = UvDouble()
+    lock(empty, run=uv)
+    assert "flask" in uv.options["stdin"]
+    assert "tensorflow" not in uv.options["stdin"]
+
+
+def test_a_build_for_cpus_that_no_index_has_is_answered_with_pytorchs_own_index(project: Path) -> None:
+    def fail(argv: Sequence[str], **_: Any) -> Completed:
+        return Completed(tuple(argv), 1, "", "Because there is no version of torch==2.13.0+cpu")
+
+    with pytest.raises(LockFailed) as caught:
+        lock(project, run=fail)
+    assert "PyTorch's CPU index" in caught.value.fix
+    assert "UV_EXTRA_INDEX_URL" in caught.value.fix
+
+
 @pytest.mark.e2e
 def test_the_real_uv_writes_a_lock_that_the_plan_accepts(project: Path) -> None:
     (project / "requirements.txt").write_text("six\n")
     path = lock(project, run=run_program)
     text = path.read_text()
     assert "://" not in text
-    _, packages = locked_packages(project, None, serving_folder())
+    _, packages = locked_packages(project, None, serving_folder(), "tensorflow")
     assert {"six", "flask", "tensorflow-cpu"} <= {one.name for one in packages}
     assert lock(project, run=run_program).read_text() == text

@@ -3,7 +3,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,17 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from doubles.models import (
+    LIGHTGBM,
+    SKOPS,
+    TORCH_EXPORT,
+    TORCHSCRIPT,
+    XGBOOST_BINARY,
+    field,
+    node,
+    onnx_bytes,
+    zip_bytes,
+)
 
 from ml_containerize.plan.model import Model
 from ml_containerize.scan.model_file import check_model
@@ -126,6 +139,141 @@ def test_an_operation_that_opens_files_is_found_in_a_saved_model(
 
 def test_an_operation_that_is_only_mentioned_is_harmless(make_model: MakeModel) -> None:
     assert ids(make_model("saved_model", {"saved_model.pb": b"\x0a\x0emy_WriteFile_2"})) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "content"),
+    [
+        ("onnx", "model.onnx", onnx_bytes(graph=node("Gemm") + node("Gelu", "com.microsoft"))),
+        ("skops", "model.skops", SKOPS),
+        ("xgboost", "model.ubj", XGBOOST_BINARY),
+        ("lightgbm", "model.txt", LIGHTGBM),
+        ("torchscript", "model.pt", TORCHSCRIPT),
+        ("torch_export", "model.pt2", TORCH_EXPORT),
+    ],
+)
+def test_a_model_that_only_computes_passes_without_a_word(
+    make_model: MakeModel, kind: str, name: str, content: bytes
+) -> None:
+    report = check_model(make_model(kind, {name: content}))
+    assert report.findings == ()
+    assert report.notices == ()
+
+
+def test_a_pickle_is_critical_unless_it_was_allowed(make_model: MakeModel) -> None:
+    model = make_model("pickle", {"model.pkl": pickle.dumps({"a": OrderedDict()})})
+    [refused] = check_model(model).findings
+    [allowed] = check_model(model, allow_pickle=True).findings
+    assert (refused.id, refused.severity) == ("MLC-PICKLE", "CRITICAL")
+    assert (allowed.id, allowed.severity) == ("MLC-PICKLE", "HIGH")
+    assert "collections.OrderedDict" in allowed.title
+
+
+@pytest.mark.parametrize(
+    ("content", "severity"),
+    [
+        (b"cos\nsystem\n(S'id'\ntR.", "CRITICAL"),
+        (b"c__builtin__\neval\n(S'1'\ntR.", "CRITICAL"),
+        (b"\x80\4\x8c\x02os]\x93.", "CRITICAL"),
+        (b"cour_team\nScaler\n.", "HIGH"),
+    ],
+)
+def test_what_a_pickle_calls_is_told_although_it_was_allowed(
+    make_model: MakeModel, content: bytes, severity: str
+) -> None:
+    findings = check_model(make_model("pickle", {"model.pkl": content}), allow_pickle=True).findings
+    assert [(one.id, one.severity) for one in findings] == [
+        ("MLC-PICKLE", "HIGH"),
+        ("MLC-PICKLE-IMPORT", severity),
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"no pickle", b"x\x9c\0", b"\x1f\x8b", b"\x04\x22\x4d\x18"])
+def test_a_pickle_that_cannot_be_walked_does_not_pass(make_model: MakeModel, content: bytes) -> None:
+    model = make_model("pickle", {"model.joblib": content})
+    assert [one.id for one in check_model(model, allow_pickle=True).findings] == ["MLC-MODEL-UNREADABLE"]
+
+
+@pytest.mark.parametrize("one", [("os", "system"), ("our_team", "Scaler"), ("__main__", "Model")])
+def test_a_type_of_another_family_is_found_in_a_skops_file(
+    make_model: MakeModel, one: tuple[str, str]
+) -> None:
+    module, name = one
+    inner = {"__class__": name, "__module__": module, "__loader__": "ObjectNode"}
+    schema = {"__class__": "dict", "__module__": "builtins", "content": {"steps": [inner]}}
+    archive = zip_bytes({"schema.json": json.dumps(schema)})
+    [finding] = check_model(make_model("skops", {"model.skops": archive})).findings
+    assert (finding.id, finding.severity) == ("MLC-SKOPS-TYPE", "HIGH")
+    assert f"{module}.{name}" in finding.title
+
+
+def test_an_operator_of_others_is_found_in_an_onnx_model_also_inside_an_attribute(
+    make_model: MakeModel,
+) -> None:
+    inner = field(6, node("Regex", "ai.example"))
+    graph = node("If", attributes=field(5, inner)) + node("Run", "ai.example")
+    findings = check_model(make_model("onnx", {"model.onnx": onnx_bytes(graph=graph)})).findings
+    assert [(one.id, one.severity) for one in findings] == [("MLC-ONNX-OPERATOR", "HIGH")] * 2
+    assert "Regex of ai.example" in findings[0].title
+
+
+def test_a_function_that_the_onnx_model_defines_itself_is_no_operator_of_others(
+    make_model: MakeModel,
+) -> None:
+    function = field(25, field(1, "gelu") + field(10, "pkg.torch") + field(7, field(4, "Erf")))
+    content = onnx_bytes(graph=node("gelu", "pkg.torch"), functions=function)
+    assert ids(make_model("onnx", {"model.onnx": content})) == []
+
+
+@pytest.mark.parametrize("place", ["/etc/passwd", "../other", "a/../../b", "..\\b", "C:\\b"])
+def test_weights_outside_of_an_onnx_model_are_found(make_model: MakeModel, place: str) -> None:
+    files = {"model.onnx": onnx_bytes("weights.bin", place), "weights.bin": b"\0"}
+    [finding] = check_model(make_model("onnx", files)).findings
+    assert (finding.id, finding.severity) == ("MLC-ONNX-FILE", "CRITICAL")
+    assert place in finding.title
+
+
+def test_a_program_that_opens_files_is_found_in_torchscript(make_model: MakeModel) -> None:
+    code = 'y = torch.from_file("/etc/passwd", None, 4)\nz = ops.ours.relu(y)\nw = ops.quantized.linear(z)'
+    archive = zip_bytes(
+        {"m/data.pkl": b"\x80\2).", "m/code/__torch__.py": code, "m/constants.pkl": b"\x80\2)."}
+    )
+    findings = check_model(make_model("torchscript", {"model.pt": archive})).findings
+    assert [(one.id, one.severity) for one in findings] == [
+        ("MLC-TORCH-FILE", "HIGH"),
+        ("MLC-TORCH-OPERATOR", "HIGH"),
+    ]
+    assert "ours::relu" in findings[1].title
+
+
+def test_an_unusual_import_is_found_in_torchscripts_pickles(make_model: MakeModel) -> None:
+    usual = b"c__torch__\nModel\nctorch._utils\n_rebuild_tensor_v2\nccollections\nOrderedDict\n"
+    for content, expected in ((usual + b".", []), (usual + b"cos\nsystem\n.", ["MLC-TORCH-IMPORT"])):
+        archive = zip_bytes({"m/data.pkl": content, "m/constants.pkl": b"\x80\2)."})
+        assert ids(make_model("torchscript", {"model.pt": archive})) == expected
+
+
+def test_an_exported_program_is_searched_with_the_archives_inside_of_it(make_model: MakeModel) -> None:
+    graph = {
+        "graph": {"nodes": [{"target": "torch.ops.aten.from_file.default"}, {"target": "_operator.add"}]}
+    }
+    samples = zip_bytes({"s/data.pkl": b"cos\nsystem\n."})
+    archive = zip_bytes({"m/models/model.json": json.dumps(graph), "m/data/sample_inputs/model.pt": samples})
+    assert ids(make_model("torch_export", {"model.pt2": archive})) == ["MLC-TORCH-FILE", "MLC-TORCH-IMPORT"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("skops", "model.skops"), ("onnx", "model.onnx"), ("torchscript", "m.pt"), ("torch_export", "m.pt2")],
+)
+def test_a_damaged_file_of_any_format_does_not_pass(make_model: MakeModel, kind: str, name: str) -> None:
+    assert ids(make_model(kind, {name: b"\x0f\xff"})) == ["MLC-MODEL-UNREADABLE"]
+
+
+def test_a_predictor_is_told_to_be_the_teams_own_code(make_model: MakeModel) -> None:
+    report = check_model(make_model("python", {"predictor.py": b"import os", "data.pkl": b"cos\nsystem\n."}))
+    assert report.findings == ()
+    assert "the team's own code" in report.notices[0]
 
 
 @pytest.mark.e2e

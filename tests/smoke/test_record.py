@@ -4,15 +4,17 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from doubles.models import PICKLE, keras_bytes
 
 from ml_containerize.command import Completed, run
 from ml_containerize.console import Console
-from ml_containerize.plan.settings import Settings
+from ml_containerize.plan.chosen import PickleNotAllowed
+from ml_containerize.plan.settings import Settings, load_settings
 from ml_containerize.smoke.cases import BadCases, Case, Tolerance, load_cases, parse_case
 from ml_containerize.smoke.compare import compare
 from ml_containerize.smoke.record import CasesExist, RecordImpossible, RequestsRefused, format_case, record
@@ -32,13 +34,8 @@ def fake_run(*answers: dict[str, Any], status: int = 0, stderr: str = "") -> Cal
 def settings(tmp_path: Path) -> Settings:
     project = tmp_path / "project"
     project.mkdir()
-    (project / "model.keras").write_bytes(b"PK")
-    return cast(
-        "Settings",
-        SimpleNamespace(
-            project=project, model=None, output=project / ".ml-containerize", smoke_cases="smoke/*.json"
-        ),
-    )
+    (project / "model.keras").write_bytes(keras_bytes())
+    return load_settings(project, {}, {})
 
 
 def write(path: Path, content: object) -> Path:
@@ -67,6 +64,31 @@ def test_a_request_becomes_a_case_that_loads(settings: Settings, tmp_path: Path)
     assert written == settings.project / "smoke" / "one.json"
     (case,) = load_cases([written])
     assert case == Case("one", {"data": [[1, 2]]}, {"predictions": [[0.25, 0.75]]}, Tolerance(1e-3, 1e-5))
+
+
+def test_the_server_is_told_of_the_model_as_in_the_image(settings: Settings, tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def run(argv: Sequence[str], **_: Any) -> Completed:
+        seen.extend(argv)
+        return Completed(tuple(argv), 0, '{"predictions": [1.0]}', "")
+
+    request = write(tmp_path / "one.json", {"data": [[1]]})
+    recorded(replace(settings, backend="jax"), [request], run)
+    variables = next(json.loads(text) for text in seen if text.startswith("{"))
+    assert variables == {
+        "MODEL_NAME": "project",
+        "MODEL_FORMAT": "keras",
+        "MODEL_PATH": str(settings.project / "model.keras"),
+        "KERAS_BACKEND": "jax",
+    }
+
+
+def test_no_pickle_is_loaded_that_nobody_allowed(settings: Settings, tmp_path: Path) -> None:
+    (settings.project / "model.keras").unlink()
+    (settings.project / "model.pkl").write_bytes(PICKLE)
+    with pytest.raises(PickleNotAllowed):
+        recorded(settings, [write(tmp_path / "one.json", {"data": [[1]]})], fake_run({"predictions": [1.0]}))
 
 
 def test_a_case_is_recorded_anew_with_its_own_tolerances(settings: Settings, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ class EnvironmentBuilder:
         assembly = _Assembly(installer, self._compiler(tree, python), layers, work, self.console)
         with installer.installing(large, work / "large") as finish:
             installer.install(others, work / "others")
-            assembly.take("others", others, serving)
+            assembly.take("others", others, [file for file in serving if file.path.endswith(".py")])
             with self.console.progress("packing the other packages", layers.waiting) as advance:
                 layers.pack_others(advance)
             finish()

@@ -15,6 +15,7 @@ from ml_containerize.oci.layers import Layer
 from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.manifest import Manifest
 from ml_containerize.plan.decide import Plan
+from ml_containerize.plan.runtimes import server_variables
 
 LAYER = "io.ml-containerize.layer"  # packages, serving or model
 TITLE = "org.opencontainers.image.title"
@@ -35,13 +36,31 @@ def own_layers(image: ImageFacts) -> tuple[Descriptor, ...]:
 
 def assemble(plan: Plan, environment: FoundImage, layers: Sequence[Layer], layout: Layout) -> Image:
     """The image of a plan; writes its manifest and its configuration, which are small."""
-    config = extend(environment.config, layers, created=plan.created, labels=plan.labels)
+    config = extend(
+        environment.config,
+        layers,
+        created=plan.created,
+        settings=RunSettings(env=_model_variables(plan)),
+        labels=plan.labels,
+    )
     body = canonical(config)
     manifest = _manifest(environment, layers, Descriptor.of(body, media.CONFIG))
     content = Content(layout, environment.sources)
     layout.write(body, media.CONFIG)
     descriptor = layout.write(manifest.as_bytes(), media.MANIFEST)
     return Image(f"{plan.name}:{plan.identity}", descriptor, manifest, config, content)
+
+
+def _model_variables(plan: Plan) -> dict[str, str]:
+    """What the server is told of the model; the environment beneath knows nothing of it."""
+    settings = plan.settings
+    loading = server_variables(plan.name, plan.model.format, settings.backend, settings.allow_pickle)
+    facts = {
+        "MODEL_HASH": str(plan.model.hash),
+        "GIT_SHA": str(plan.source.sha or ""),
+        "ENVIRONMENT_KEY": str(plan.environment.key),
+    }
+    return {**loading, **{name: value for name, value in facts.items() if value}}
 
 
 def environment_image(plan: Plan, base: FoundImage, layers: Sequence[Layer]) -> FoundImage:

@@ -14,6 +14,7 @@ from ml_containerize.command import Completed, Run, Start
 from ml_containerize.errors import BuildError, EnvironmentMissing
 from ml_containerize.oci.blobs import DiskFull
 from ml_containerize.plan.requirements import Requirement
+from ml_containerize.plan.runtimes import CPU_LABEL, CPU_ONLY
 
 # What uv accepts as --python-platform; a platform tag's number is the oldest glibc that it runs on (PEP 600).
 _MANYLINUX = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
@@ -52,9 +53,10 @@ class PackageMissing(BuildError):
     """The package index does not have what the lock names."""
 
     def __init__(self, package: str, said: str) -> None:
+        usual = "Check the index that uv is set to (UV_DEFAULT_INDEX, UV_INDEX), or lock anew."
         super().__init__(
             f"The package index does not have {package}:\n{said}",
-            "Check the index that uv is set to (UV_DEFAULT_INDEX, UV_INDEX), or lock the requirements again.",
+            CPU_ONLY if package.endswith(CPU_LABEL) else usual,
         )
 
 

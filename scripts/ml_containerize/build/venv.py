@@ -48,7 +48,7 @@ class MisplacedFile(BuildError):
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A Python file: where it is on this machine, and its path inside the image."""
+    """A file of Python, or beside it: where it is on this machine, and its path inside the image."""
 
     source: str
     path: str

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from ml_containerize.errors import PlanError
-from ml_containerize.plan.formats import FOREIGN, SERVED, UnknownFormat, UnreadableModel
+from ml_containerize.plan.archives import is_torchscript
+from ml_containerize.plan.formats import FOREIGN, PREDICTOR, SAVED_MODEL, SUFFIXES, detect_format
+from ml_containerize.plan.heads import HEAD, is_lightgbm, is_xgboost_json
+from ml_containerize.plan.onnx import external_files
+from ml_containerize.plan.unusable import SERVED, CorruptModel, UnknownFormat, UnreadableModel
 
 DEPTH = 3  # folders below the project that are searched
-_SUFFIXES = (".keras", ".h5", ".hdf5")
 _WEIGHTS = ".weights.h5"
+_PICKLES = (".pkl", ".pickle", ".joblib")
+_CHECKPOINTS = (".pt", ".pth")
+_KNOWN = tuple(suffix for suffix in SUFFIXES if suffix not in {".json", ".txt", *_CHECKPOINTS})
+_SMOKE = "smoke"
+_OTHERS = ("requirements", "metrics.", "ml-containerize.")  # how files of a project begin that are no models
 
 
 class ModelNotFound(PlanError):
@@ -61,13 +70,22 @@ def refuse_outside(path: Path, project: Path) -> None:
 
 
 def _only_candidate(project: Path, output: Path) -> Path:
+    """The one file or folder that is a model; a pickle or a predictor only where there is no other.
+
+    Many a project keeps its data in pickles, or has a module of that name.
+    """
     try:
-        found = sorted(_candidates(project, output, DEPTH))
+        every = sorted(_candidates(project, output, DEPTH))
     except OSError as error:
         raise UnreadableModel(Path(error.filename or project), error) from error
+    found = [path for path in every if not _may_be_another_thing(path)] or every
     if len(found) > 1:
         raise SeveralModels([str(path.relative_to(project)) for path in found])
     return found[0] if found else _missing(project)
+
+
+def _may_be_another_thing(path: Path) -> bool:
+    return path.suffix in _PICKLES or path.name == PREDICTOR or (path / PREDICTOR).exists()
 
 
 def _candidates(folder: Path, output: Path, depth: int) -> Iterator[Path]:
@@ -75,17 +93,50 @@ def _candidates(folder: Path, output: Path, depth: int) -> Iterator[Path]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.name.endswith(_SUFFIXES) and not entry.name.endswith(_WEIGHTS):
-                yield folder / entry.name
-            elif entry.is_dir() and (inner := folder / entry.name) != output:
-                yield from _in_folder(inner, output, depth)
+            path = folder / entry.name
+            if entry.name == PREDICTOR or _is_model(path):
+                yield path
+            elif entry.is_dir() and path != output:
+                yield from _in_folder(path, output, depth)
 
 
 def _in_folder(folder: Path, output: Path, depth: int) -> Iterator[Path]:
-    if (folder / "saved_model.pb").exists():
+    if any((folder / name).exists() for name in (SAVED_MODEL, PREDICTOR)) or _is_onnx_folder(folder):
         yield folder
     elif depth and not folder.is_symlink():
         yield from _candidates(folder, output, depth - 1)
+
+
+def _is_onnx_folder(folder: Path) -> bool:
+    """True where the weights of an ONNX model lie beside it."""
+    try:
+        return any(external_files(model) for model in folder.glob("*.onnx"))
+    except CorruptModel:
+        return False
+
+
+def _is_model(path: Path) -> bool:
+    """By the name where that says it, otherwise by the beginning of the file."""
+    if path.suffix in _CHECKPOINTS:
+        return _is_torchscript(path)
+    if path.suffix in {".json", ".txt"}:
+        ours = path.name.startswith(_OTHERS) or path.parent.name == _SMOKE
+        return not ours and path.is_file() and _has_head(path)
+    return path.name.endswith(_KNOWN) and not path.name.endswith(_WEIGHTS)
+
+
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return is_torchscript(archive.namelist())
+    except (zipfile.BadZipFile, IsADirectoryError, FileNotFoundError):
+        return False
+
+
+def _has_head(path: Path) -> bool:
+    with path.open("rb") as stream:
+        head = stream.read(HEAD)
+    return is_xgboost_json(head) if path.suffix == ".json" else is_lightgbm(head)
 
 
 def _missing(project: Path) -> Path:
@@ -94,8 +145,8 @@ def _missing(project: Path) -> Path:
     if not names:
         raise ModelNotFound(f"No model: {project} is empty")
     for name in names:
-        if name == "saved_model.pb":
+        if name == SAVED_MODEL:
             raise UnknownFormat(project, "a SavedModel needs a folder of its own inside the project")
-        if Path(name).suffix in FOREIGN:
-            raise UnknownFormat(project / name, f"it is {FOREIGN[Path(name).suffix]}")
+        if Path(name).suffix in {*FOREIGN, *_CHECKPOINTS}:
+            detect_format(project / name)
     raise ModelNotFound(f"No model in {project}")

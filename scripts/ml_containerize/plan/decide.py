@@ -9,10 +9,9 @@ from pathlib import Path
 from ml_containerize.command import Run
 from ml_containerize.console import Console
 from ml_containerize.errors import PlanError
-from ml_containerize.plan.candidates import find_model
+from ml_containerize.plan.chosen import choose_model
 from ml_containerize.plan.environment import Environment, ResolveBase, find_base, plan_environment
 from ml_containerize.plan.files import list_files
-from ml_containerize.plan.formats import detect_format
 from ml_containerize.plan.hashing import hash_model
 from ml_containerize.plan.labels import METRICS_NAME, created, labels, read_metrics
 from ml_containerize.plan.locked import requirement_files
@@ -65,21 +64,20 @@ def decide(
 ) -> Plan:
     """Look at the project, decide everything, change nothing. Hashing comes last: it alone takes long."""
     project = settings.project
-    root = find_model(settings.model, project, settings.output)
-    format_ = detect_format(root)
-    files = list_files(root, project)
+    chosen = choose_model(settings)
+    files = list_files(chosen.root, project)
     metrics = read_metrics(project)
     cases = tuple(sorted(path for path in project.glob(settings.smoke_cases) if path.is_file()))
     source = read_source(
-        project, [root, *_inputs(settings), *cases], settings.output, run=run, environ=environ
+        project, [chosen.root, *_inputs(settings), *cases], settings.output, run=run, environ=environ
     )
     if settings.push and source.dirty and not settings.allow_dirty:
         raise DirtyTree(project)
     tags = moving_tags(source, settings.tags, settings.tag_latest)
     base = find_base(settings.base_image, settings.platform, resolve_base)
-    environment = plan_environment(project, settings.requirements, base, settings.platform)
+    environment = plan_environment(project, settings.requirements, base, settings.platform, chosen.runtime)
     with console.progress("hashing the model", sum(file.size for file in files)) as advance:
-        model = hash_model(root, format_, files, advance)
+        model = hash_model(chosen.root, chosen.format, files, advance)
     identity = identity_tag(source, model.hash)
     return Plan(
         settings=settings,

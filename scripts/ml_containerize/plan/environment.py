@@ -40,11 +40,11 @@ ResolveBase = Callable[[str, Platform], BaseReference]
 
 
 def plan_environment(
-    project: Path, requirements: Path | None, base: BaseReference, platform: Platform
+    project: Path, requirements: Path | None, base: BaseReference, platform: Platform, runtime: str
 ) -> Environment:
     """Raises what `locked_packages` raises, and ServingMissing."""
     serving = serving_folder()
-    lock, locked = locked_packages(project, requirements, serving)
+    lock, locked = locked_packages(project, requirements, serving, runtime)
     key = environment_key(base.digest, platform, locked, serving_hash(serving), runs_here(platform))
     return Environment(lock, locked, base, serving, platform, key)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ml_containerize.errors import PlanError
 from ml_containerize.plan.candidates import refuse_outside
-from ml_containerize.plan.formats import UnreadableModel
+from ml_containerize.plan.unusable import UnreadableModel
 
 
 class UnservableFile(PlanError):

@@ -16,9 +16,9 @@ from ml_containerize.errors import PlanError
 from ml_containerize.names import Digest, ModelHash
 from ml_containerize.oci.layers import file_frame
 from ml_containerize.plan.files import FoundFile
-from ml_containerize.plan.formats import UnreadableModel
 from ml_containerize.plan.lfs import POINTER_LIMIT, refuse_pointer
 from ml_containerize.plan.model import MODEL_FOLDER, OWN_LAYER_SIZE, FileIdentity, Format, Model, ModelFile
+from ml_containerize.plan.unusable import UnreadableModel
 
 BLOCK = 2**20  # bytes; a block fits into a core's cache
 WORKERS = 2

@@ -9,9 +9,13 @@ from tempfile import TemporaryDirectory
 
 from ml_containerize.command import Run
 from ml_containerize.errors import EnvironmentMissing, PlanError
+from ml_containerize.plan.candidates import ModelNotFound
+from ml_containerize.plan.chosen import choose_model
 from ml_containerize.plan.locked import RequirementsNotFound, requirement_files, server_needs
 from ml_containerize.plan.requirements import canonical, logical_lines, read_text
+from ml_containerize.plan.runtimes import CPU_LABEL, CPU_ONLY, SERVER_ONLY
 from ml_containerize.plan.serving import serving_folder
+from ml_containerize.plan.settings import load_settings
 from ml_containerize.plan.specified import PYTHONS, read_specified
 
 TIME_LIMIT = 600.0  # seconds
@@ -23,9 +27,9 @@ class LockFailed(PlanError):
     """The requirements have no solution, or no index answered."""
 
     def __init__(self, requirements: Path, why: str) -> None:
+        usual = "Correct the requirements; where packages come from your own index, set UV_DEFAULT_INDEX."
         super().__init__(
-            f"{requirements} could not be locked:\n{why}",
-            "Correct the requirements; where packages come from an index of your own, set UV_DEFAULT_INDEX.",
+            f"{requirements} could not be locked:\n{why}", CPU_ONLY if CPU_LABEL in why else usual
         )
 
 
@@ -49,7 +53,9 @@ class UvMissing(EnvironmentMissing):
 def lock(project: Path, *, run: Run, requirements: Path | None = None, upgrade: bool = False) -> Path:
     """Write the lock beside the requirements and return its path; versions stay unless `upgrade`.
 
-    Raises RequirementsNotFound, LockFailed, ForeignRequirement, UvMissing or UnreadableRequirements.
+    What serves the project's model is locked along; where there is no model yet, only what serves any.
+    Raises RequirementsNotFound, LockFailed, ForeignRequirement, UvMissing or UnreadableRequirements, and
+    what choosing the model raises.
     """
     written, target = requirement_files(project, requirements)
     if requirements and not written.is_file():
@@ -58,7 +64,7 @@ def lock(project: Path, *, run: Run, requirements: Path | None = None, upgrade: 
         draft = Path(folder) / target.name
         if target.is_file() and not upgrade:
             copyfile(target, draft)
-        _compile(written, draft, run)
+        _compile(written, draft, _runtime(project), run)
         foreign = [line.split()[0] for _, line in logical_lines(read_text(draft)) if "://" in line]
         if foreign:
             raise ForeignRequirement(written, foreign)
@@ -66,13 +72,20 @@ def lock(project: Path, *, run: Run, requirements: Path | None = None, upgrade: 
     return target
 
 
-def _compile(written: Path, draft: Path, run: Run) -> None:
+def _runtime(project: Path) -> str:
+    try:
+        return choose_model(load_settings(project, {}, {})).runtime
+    except ModelNotFound:
+        return SERVER_ONLY
+
+
+def _compile(written: Path, draft: Path, runtime: str, run: Run) -> None:
     """Let uv resolve both files; it prefers the versions that `draft` already holds."""
     sources = [written.name, "-"] if written.is_file() else ["-"]
     argv = [_find_uv(), "pip", "compile", *_OPTIONS, "--python-version", PYTHONS[0]]
     argv += ["--output-file", str(draft), *sources]
     try:
-        done = run(argv, cwd=written.parent, stdin=_server_lines(written), timeout=TIME_LIMIT)
+        done = run(argv, cwd=written.parent, stdin=_server_lines(written, runtime), timeout=TIME_LIMIT)
     except FileNotFoundError as error:
         raise UvMissing from error
     except TimeoutError as error:
@@ -81,10 +94,10 @@ def _compile(written: Path, draft: Path, run: Run) -> None:
         raise LockFailed(written, done.stderr.strip())
 
 
-def _server_lines(written: Path) -> str:
+def _server_lines(written: Path, runtime: str) -> str:
     """The server's requirements, fitted to the packages that the project asks for itself."""
     asked = {canonical(one.name) for one in read_specified(written)} if written.is_file() else set()
-    return "".join(f"{line}\n" for _, line in server_needs(serving_folder(), asked))
+    return "".join(f"{line}\n" for _, line in server_needs(serving_folder(), runtime, asked))
 
 
 def _find_uv() -> str:

@@ -8,9 +8,14 @@ from pathlib import Path
 
 from ml_containerize.errors import PlanError
 from ml_containerize.plan.requirements import Requirement, logical_lines, read_lock, read_text
-from ml_containerize.plan.serving import runtime_lock, runtime_requirements
+from ml_containerize.plan.runtimes import runtime_lock, runtime_requirements
 
-FULL_RUNTIMES = {"tensorflow-cpu": "tensorflow"}  # the second does all that the first does
+FULL_RUNTIMES = {  # the second does all that the first does
+    "tensorflow-cpu": "tensorflow",
+    "xgboost-cpu": "xgboost",
+    "onnxruntime": "onnxruntime-gpu",
+}
+_ONLY_CPU = re.compile(r"\+cpu\b")  # PyTorch's builds differ in this label of their version only
 SMALLER = {full: small for small, full in FULL_RUNTIMES.items()}  # on some platforms only one of them exists
 
 
@@ -57,7 +62,9 @@ def requirement_files(project: Path, named: Path | None) -> tuple[Path, Path]:
     return (path.with_suffix(".txt"), path) if path.suffix == ".lock" else (path, path.with_suffix(".lock"))
 
 
-def locked_packages(project: Path, named: Path | None, serving: Path) -> tuple[Path, tuple[Requirement, ...]]:
+def locked_packages(
+    project: Path, named: Path | None, serving: Path, runtime: str
+) -> tuple[Path, tuple[Requirement, ...]]:
     """The lock that serves the project and its packages; the product's own where the project has none.
 
     Raises RequirementsNotFound, NotLocked, StaleLock, ServerNotLocked, BadLock or UnreadableRequirements.
@@ -68,12 +75,13 @@ def locked_packages(project: Path, named: Path | None, serving: Path) -> tuple[P
     if not lock.is_file():
         if written.is_file():
             raise NotLocked(written, lock)
-        lock = runtime_lock(serving)
+        lock = runtime_lock(serving, runtime)
     locked = read_lock(lock)
     if written.is_file():
         _refuse_stale(written, lock, locked)
     names = {one.name for one in locked}
-    missing = [name for name, _ in server_needs(serving, names) if not names & {name, SMALLER.get(name)}]
+    needs = server_needs(serving, runtime, names)
+    missing = [name for name, _ in needs if not names & {name, SMALLER.get(name)}]
     if missing:
         raise ServerNotLocked(lock, missing)
     return lock, locked
@@ -86,12 +94,16 @@ def _refuse_stale(written: Path, lock: Path, locked: tuple[Requirement, ...]) ->
         raise StaleLock(lock, missing)
 
 
-def server_needs(serving: Path, names: Container[str]) -> list[tuple[str, str]]:
+def server_needs(serving: Path, runtime: str, names: Container[str]) -> list[tuple[str, str]]:
     """Name and line of each requirement of the server, the fuller package where it is among `names`."""
-    needs = []
-    for _, line in logical_lines(read_text(runtime_requirements(serving))):
-        written = re.split(r"[^\w.-]", line, maxsplit=1)[0]
-        fuller = FULL_RUNTIMES.get(written, written)
-        name = fuller if fuller in names else written
-        needs.append((name, name + line.removeprefix(written)))
-    return needs
+    files = runtime_requirements(serving, runtime)
+    lines = (line for file in files for _, line in logical_lines(read_text(file)))
+    return [_fitted(line, names) for line in lines if not line.startswith("-")]  # no `-r server.in`
+
+
+def _fitted(line: str, names: Container[str]) -> tuple[str, str]:
+    written = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+    fuller = FULL_RUNTIMES.get(written, written)
+    name = fuller if fuller in names else written
+    asked = line.removeprefix(written)
+    return name, name + (_ONLY_CPU.sub("", asked) if name in names else asked)

@@ -8,7 +8,19 @@ from typing import Literal
 
 from ml_containerize.names import Digest, ModelHash
 
-Format = Literal["keras", "h5", "saved_model"]
+Format = Literal[
+    "keras",
+    "h5",
+    "saved_model",
+    "onnx",
+    "skops",
+    "pickle",
+    "xgboost",
+    "lightgbm",
+    "torchscript",
+    "torch_export",
+    "python",
+]
 
 MODEL_FOLDER = PurePosixPath("opt/ml/model")  # inside the image, SageMaker's convention
 OWN_LAYER_SIZE = 64 * 2**20  # bytes; a file of this size or more gets a layer of its own

@@ -17,6 +17,7 @@ from ml_containerize.plan.kinds import (
     Switch,
 )
 from ml_containerize.plan.many import Items, Pairs
+from ml_containerize.plan.runtimes import BACKENDS
 from ml_containerize.plan.values import (
     BaseImage,
     Seconds,
@@ -80,9 +81,16 @@ _PROJECT = (
         "model",
         _PATH,
         "",
-        "The model: a `.keras` or `.h5` file, or a SavedModel folder; default: the only one there is.",
+        "The model's file, or its folder where it has one; default: the only one there is.",
         inside=True,
     ),
+    Option(
+        "backend",
+        Choice(BACKENDS),
+        "",
+        "Computes a Keras model: `tensorflow` (default), `jax` or `torch`.",
+    ),
+    Option("allow-pickle", _BOOL, "false", "Serve a pickle, although loading one runs any code in it."),
     Option(
         "requirements",
         _PATH,

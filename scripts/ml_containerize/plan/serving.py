@@ -1,4 +1,4 @@
-"""The model server's code, as it goes into every image, and what it requires."""
+"""The model server's code, as it goes into every image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from ml_containerize.errors import EnvironmentMissing
 from ml_containerize.names import Digest
 
-RUNTIME = "tensorflow"  # serves .keras, .h5 and SavedModel
 _LEFT_OUT = {"requirements", "__pycache__"}
 _PACKAGE = Path(__file__).parents[1]
 
@@ -33,8 +32,12 @@ def serving_folder() -> Path:
 
 def serving_files(folder: Path) -> tuple[Path, ...]:
     """The files that go into an image, relative to the folder and sorted."""
-    files = (path.relative_to(folder) for path in folder.rglob("*.py"))
-    return tuple(sorted(path for path in files if not _LEFT_OUT.intersection(path.parts)))
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return tuple(sorted(path for path in files if not any(map(_is_left_out, path.parts))))
+
+
+def _is_left_out(part: str) -> bool:
+    return part in _LEFT_OUT or part.startswith(".") or part.endswith(".pyc")
 
 
 def serving_hash(folder: Path) -> str:
@@ -44,13 +47,3 @@ def serving_hash(folder: Path) -> str:
         digest = Digest.of((folder / path).read_bytes())
         total.update(f"{digest.hex}  {path.as_posix()}\n".encode())
     return total.hexdigest()
-
-
-def runtime_requirements(folder: Path) -> Path:
-    """What the server needs, as people write it."""
-    return folder / "requirements" / f"{RUNTIME}.in"
-
-
-def runtime_lock(folder: Path) -> Path:
-    """The lock that serves a project which has no requirements of its own."""
-    return runtime_requirements(folder).with_suffix(".lock")

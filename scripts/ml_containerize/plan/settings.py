@@ -40,6 +40,8 @@ class Settings:
     project: Path
     config: Path | None  # the config file that was read
     model: Path | None  # None: the one candidate in the project
+    backend: str  # of Keras; "" where none was named
+    allow_pickle: bool
     requirements: Path | None
     name: str  # the last part of an image's name
     base_image: str

@@ -61,7 +61,7 @@ def scan(
     scanner = Scanner(trivy, settings.cache / CACHE_NAME, run, environ)
     with exclusive(scanner.cache, console):
         facts = _gather(plan, image, scanner, console, now())
-    model = check_model(plan.model)
+    model = check_model(plan.model, settings.allow_pickle)
     policy = Policy(settings.severity, settings.ignore_unfixed, rules, now())
     verdict = judge((*facts.report.findings, *model.findings), policy)
     console.info(f"{facts.report.packages} packages, {_counted(verdict)}")

@@ -8,21 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from ml_containerize.scan.danger import Danger
 
 # The packages that Keras itself imports classes from without the caller's consent, Keras 2's name, and the
 # module of Python's own types, which it only looks up by name.
 _TRUSTED = frozenset({"keras", "keras_hub", "keras_cv", "keras_nlp", "tf_keras", "builtins"})
 _UNSAFE_FUNCTIONS = frozenset({"enable_unsafe_deserialization", "get_file"})
-
-
-@dataclass(frozen=True, slots=True)
-class Danger:
-    """One thing that a model may do beside computing: an id for ignore files, a severity, and what it is."""
-
-    id: str
-    severity: str
-    what: str
 
 
 def parse_config(body: bytes) -> object:

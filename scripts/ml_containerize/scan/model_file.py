@@ -2,9 +2,9 @@
 
 Keras describes a model's layers in JSON: in `config.json` of a `.keras` archive, or in an attribute of a
 `.h5` file. Loading imports what it names, and a Lambda layer carries Python code. A SavedModel is a program
-for TensorFlow whose operations can read and write files. This reads the descriptions and never loads the
-model. It knows the forms that public advisories describe; finding none does not make a stranger's model
-harmless.
+for TensorFlow whose operations can read and write files. The other formats have modules of their own. All
+read the descriptions and never load the model. They know the forms that public advisories describe; finding
+none does not make a stranger's model harmless.
 """
 
 from __future__ import annotations
@@ -12,17 +12,22 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from ml_containerize.plan.model import Model, ModelFile
+from ml_containerize.plan.model import Format, Model, ModelFile
 from ml_containerize.results import Finding
-from ml_containerize.scan.model_config import Danger, dangers_in, parse_config
+from ml_containerize.scan.danger import Danger, unreadable
+from ml_containerize.scan.model_config import dangers_in, parse_config
+from ml_containerize.scan.model_onnx import onnx_dangers
+from ml_containerize.scan.model_pickle import pickle_dangers
+from ml_containerize.scan.model_skops import skops_dangers
+from ml_containerize.scan.model_torch import torch_dangers
 from ml_containerize.scan.search import occurrences, texts_around
 
 _LARGEST_CONFIG = 64 * 2**20  # bytes; the largest models' are a few MiB
 _CLASS = b'"class_name"'
 _FILE_OPERATIONS = ("ReadFile", "WriteFile")
 
-_UNREADABLE = "MLC-MODEL-UNREADABLE"
 _FILE_ACCESS = "MLC-TF-FILE"
 
 
@@ -34,9 +39,21 @@ class ModelReport:
     notices: tuple[str, ...] = ()
 
 
-def check_model(model: Model) -> ModelReport:
-    """Look into the model's files without loading them."""
-    checks = {"keras": _keras, "h5": _h5, "saved_model": _saved_model}
+def check_model(model: Model, allow_pickle: bool = False) -> ModelReport:
+    """Look into the model's files without loading them; `allow_pickle`: the user trusts a pickle."""
+    checks: dict[Format, Callable[[ModelFile], Iterator[Danger]]] = {
+        "keras": _keras,
+        "h5": _h5,
+        "saved_model": _saved_model,
+        "onnx": onnx_dangers,
+        "skops": skops_dangers,
+        "pickle": partial(pickle_dangers, allowed=allow_pickle),
+        "xgboost": _nothing_to_find,
+        "lightgbm": _nothing_to_find,
+        "torchscript": torch_dangers,
+        "torch_export": torch_dangers,
+        "python": _nothing_to_find,
+    }
     check = checks[model.format]
     found = [_finding(file, danger) for file in model.files for danger in _dangers(file, check)]
     return ModelReport(tuple(found), tuple(_notices(model)))
@@ -47,10 +64,20 @@ def _dangers(file: ModelFile, check: Callable[[ModelFile], Iterator[Danger]]) ->
     try:
         return list(dict.fromkeys(check(file)))
     except OSError as error:
-        return [Danger(_UNREADABLE, "CRITICAL", f"it cannot be read: {error}")]
+        return [unreadable(f"it cannot be read: {error}")]
+
+
+def _nothing_to_find(_: ModelFile) -> Iterator[Danger]:
+    """Trees are numbers; and of a predictor, which is a program as a whole, a notice tells."""
+    return iter(())
 
 
 def _notices(model: Model) -> Iterator[str]:
+    if model.format == "python":
+        yield (
+            "predictor.py is the team's own code, and was not looked into; it and what lies beside it were "
+            "scanned as any other file"
+        )
     if model.format == "h5":
         yield (
             f"{model.files[0].path} is HDF5, a format older than Keras's safe mode: Keras before 3.11.3 runs "
@@ -66,7 +93,7 @@ def _keras(file: ModelFile) -> Iterator[Danger]:
             raise ValueError("config.json is too large")
         yield from dangers_in(parse_config(body))
     except (KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
-        yield Danger(_UNREADABLE, "CRITICAL", f"its config.json cannot be read: {error}")
+        yield unreadable(f"its config.json cannot be read: {error}")
 
 
 def _h5(file: ModelFile) -> Iterator[Danger]:
@@ -77,7 +104,7 @@ def _h5(file: ModelFile) -> Iterator[Danger]:
                 yield from dangers_in(parse_config(text[text.find(b"{") :]))
             except ValueError as error:
                 if _CLASS in text:
-                    yield Danger(_UNREADABLE, "CRITICAL", f"its model_config cannot be read: {error}")
+                    yield unreadable(f"its model_config cannot be read: {error}")
 
 
 def _saved_model(file: ModelFile) -> Iterator[Danger]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,7 +17,8 @@ from typing import Any
 from ml_containerize.command import Completed, Run
 from ml_containerize.console import Console
 from ml_containerize.errors import EnvironmentMissing, UsageError
-from ml_containerize.plan.candidates import find_model
+from ml_containerize.plan.chosen import choose_model
+from ml_containerize.plan.runtimes import server_variables
 from ml_containerize.plan.serving import serving_folder
 from ml_containerize.plan.settings import Settings
 from ml_containerize.results import Json
@@ -28,8 +29,9 @@ _LOADING_SECONDS = 600.0
 _SHOWN_LINES = 15
 # The folder replaces the caller's working directory, whose files could stand in for modules of the same name.
 _START = """\
-import os, runpy, sys
-sys.path[0], os.environ["MODEL_PATH"], *sys.argv[1:] = sys.argv[1:]
+import json, os, runpy, sys
+sys.path[0], variables, *sys.argv[1:] = sys.argv[1:]
+os.environ.update(json.loads(variables))
 runpy.run_module("serving", run_name="__main__", alter_sys=True)
 """
 
@@ -41,7 +43,7 @@ class RecordImpossible(EnvironmentMissing):
         super().__init__(
             f"{python} could not answer with the model:\n{reason}",
             "Name the Python that the model was trained with: --python venv/bin/python. "
-            "It needs the framework (tensorflow).",
+            "It needs what loads the model (tensorflow, onnxruntime, scikit-learn with skops, …).",
         )
 
 
@@ -91,9 +93,11 @@ def record(
     existing = [one.target for one in asked if one.target.exists()]
     if existing and not force:
         raise CasesExist(existing)
-    model = find_model(settings.model, settings.project, settings.output)
-    console.info(f"asking {model.name} in {python}")
-    answers = ask_model(model, [one.case.request for one in asked], python, run)
+    chosen = choose_model(settings)
+    variables = server_variables(settings.name, chosen.format, settings.backend, settings.allow_pickle)
+    console.info(f"asking {chosen.root.name} in {python}")
+    variables |= {"MODEL_PATH": str(chosen.root)}
+    answers = ask_model(variables, [one.case.request for one in asked], python, run)
     cases = _answered(asked, answers)
     for one, case in zip(asked, cases, strict=True):
         one.target.parent.mkdir(parents=True, exist_ok=True)
@@ -142,12 +146,15 @@ def _read_request(path: Path, tolerance: Tolerance) -> Case:
     return parse_case(path.stem, json.dumps({"expect": {"predictions": [0]}, **whole}).encode())
 
 
-def ask_model(model: Path, requests: Sequence[Json], python: Path, run: Run) -> list[Json]:
-    """The answers of `python -m serving predict`, one JSON line for each request; raises RecordImpossible."""
+def ask_model(variables: Mapping[str, str], requests: Sequence[Json], python: Path, run: Run) -> list[Json]:
+    """The answers of `python -m serving predict`, one JSON line for each request; raises RecordImpossible.
+
+    `variables` go over the caller's own environment, as they do in the image.
+    """
     lines = "".join(f"{json.dumps(request)}\n" for request in requests)
     with tempfile.TemporaryDirectory(prefix="ml-containerize-") as folder:
         (Path(folder) / "serving").symlink_to(serving_folder(), target_is_directory=True)
-        argv = [str(python), "-c", _START, folder, str(model), "predict"]
+        argv = [str(python), "-c", _START, folder, json.dumps(dict(variables)), "predict"]
         try:
             done = run(argv, stdin=lines, timeout=_LOADING_SECONDS)
         except (OSError, TimeoutError) as error:
