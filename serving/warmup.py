@@ -17,14 +17,14 @@ from serving.tensors import Tensor, numpy_dtype
 Seconds = dict[int, float]  # of one call, by its number of rows
 
 RECORDED = Path("assets.extra") / "tf_serving_warmup_requests"
-BUDGET = 2.0  # seconds for all calls with zeros after the first
+BUDGET = 2.0  # seconds for all calls after the first, in which a framework may compile
 _SETTLED = 0.9  # a call that takes more than this of the best one before is no longer getting faster
 
 
 def warm_up(
     model: Model, path: Path, max_rows: int, clock: Callable[[], float] = time.perf_counter
 ) -> Seconds:
-    """Make the requests that came with a SavedModel, else calls with zeros; how long each size takes.
+    """Make the requests that came with a SavedModel, else calls with zeros; how long each size takes then.
 
     Nothing is warm, {}, where nobody can know what a row looks like. Raises ModelUnusable where a call
     fails, or an answer does not have one element for each row.
@@ -44,9 +44,11 @@ def _make_recorded_requests(model: Model, file: Path, clock: Callable[[], float]
     from serving.warmup_requests import read_requests  # TensorFlow is there: it loaded the model
 
     seconds: Seconds = {}
+    end = clock() + BUDGET
     for number, request in enumerate(read_requests(file)):
         try:
-            taken = _measure(model, request.inputs, request.signature, clock)
+            call = partial(_measure, model, request.inputs, request.signature, clock)
+            taken = _settled(call, clock, end)
         except Exception as error:
             raise ModelUnusable(f"{file.name}, record {number}: {one_line(error)}") from error
         rows = _rows(request.inputs)
@@ -65,18 +67,20 @@ def _make_calls_with_zeros(
     model: Model, signature: Signature, max_rows: int, clock: Callable[[], float]
 ) -> Seconds:
     """One row, then twice as many each time, until the next size would take longer than is left."""
+    sizes = list(_sizes(signature, max_rows))
     seconds: Seconds = {}
-    end = clock() + BUDGET
-    for rows in _sizes(signature, max_rows):
-        batch = _zeros(signature, rows)
-        if seconds and clock() + 2 * seconds[max(seconds)] > end:
-            break
-        try:
-            seconds[rows] = _settled(partial(_measure, model, batch, "", clock), clock, end)
-        except ModelUnusable:
-            raise
-        except Exception as error:
-            raise ModelUnusable(f"the model's first call failed: {one_line(error)}") from error
+    try:
+        _measure(model, _zeros(signature, sizes[0]), "", clock)
+        least, end = 0.0, clock() + BUDGET
+        for rows in sizes:
+            if clock() + 2 * least > end:
+                break
+            least = _settled(partial(_measure, model, _zeros(signature, rows), "", clock), clock, end)
+            seconds[rows] = least
+    except ModelUnusable:
+        raise
+    except Exception as error:
+        raise ModelUnusable(f"the model's first call failed: {one_line(error)}") from error
     return seconds
 
 
