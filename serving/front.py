@@ -20,9 +20,10 @@ from serving.answers import answer_error
 from serving.auth import KeyRing
 from serving.bridge import through_wsgi
 from serving.doors import Outputs, Predict, Route
-from serving.errors import BadRequest, Busy, Refused, TooLarge, TooSlow, Unauthorized
+from serving.errors import BadRequest, Busy, Refused, TooLarge, Unauthorized
 from serving.http import Answer, Request
 from serving.journal import Journal, Visit
+from serving.sending import SendingTime
 from serving.state import State
 
 log = logging.getLogger("serving")
@@ -73,9 +74,11 @@ class Front:
         self._on_stop = on_stop
         self._threads = ThreadPoolExecutor(THREADS, "front")
         self._held = 0  # bytes of bodies under way
+        self._sending = SendingTime(limits.body_seconds)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._sending.watch(loop)
         self._on_start(loop)
 
     def __rsgi_del__(self, _loop: asyncio.AbstractEventLoop) -> None:
@@ -154,19 +157,16 @@ class Front:
     async def _body(self, scope: Any, protocol: Any, announced: int) -> bytes:
         if not announced and scope.method in _BODILESS:
             return b""
-        try:
-            async with asyncio.timeout(self._limits.body_seconds):
+        with self._sending:
+            try:
                 if announced:
                     whole: bytes = await protocol()
                     return whole
                 return await self._chunks(protocol)
-        except TimeoutError:
-            seconds = self._limits.body_seconds
-            raise TooSlow(f"the body was not here after {seconds:g} seconds") from None
-        except Refused:
-            raise
-        except Exception as error:  # the client closed the connection in the middle of its request
-            raise _HungUp from error
+            except (Refused, asyncio.CancelledError):
+                raise
+            except Exception as error:  # the client closed the connection in the middle of its request
+                raise _HungUp from error
 
     async def _chunks(self, protocol: Any) -> bytes:
         """A body of unannounced length (RFC 9112, section 7.1)."""
