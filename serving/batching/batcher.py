@@ -226,9 +226,16 @@ class Batcher:
         in_flight = len(batch) + len(self._queue)
         self._hand_over(batch, results)
         rows = sum(task.rows for task in tasks)
-        self._patience = self._patience.learn(Called(ended, ended - started, rows, len(batch), in_flight))
-        self._observe(rows, ended - started, [started - waiting.since for waiting in batch])
+        call = Called(ended, ended - started, rows, len(batch), in_flight)
+        self._note(call, [started - waiting.since for waiting in batch])
         return True
+
+    def _note(self, call: Called, waits: Sequence[float]) -> None:
+        self._patience = self._patience.learn(call)
+        try:
+            self._observe(call.rows, call.seconds, waits)
+        except Exception as error:
+            log.error("a call could not be observed: %s", one_line(error), exc_info=error)
 
     def _answer_one_by_one(self, batch: list[_Waiting], error: BaseException) -> None:
         """Where each succeeds alone, they were too many: from now on half as many go into one call."""
@@ -257,7 +264,7 @@ class Batcher:
     # In the watching thread: the model's own may be held up by a call.
 
     def _refuse_late(self) -> None:
-        while not self._ended.wait(self._settings.timeout / 20):
+        while not self._ended.wait(max(self._settings.timeout / 20, 0.005)):
             late = self._take_late(time.monotonic() - self._settings.timeout)
             reason = f"the model was not free within {self._settings.timeout:g} seconds"
             self._hand_over(late, [self._busy(reason) for _ in late])
@@ -294,6 +301,6 @@ def _transportable(error: BaseException) -> Exception:
     """The error itself, or around it one that passes through an event loop without ending or confusing it."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
-    failure = RuntimeError(f"the model raised {one_line(error)}")
+    failure = RuntimeError(f"the model raised {type(error).__name__}")
     failure.__cause__ = error
     return failure

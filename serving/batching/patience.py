@@ -173,7 +173,7 @@ class Patience:
 
     def _try(self, call: Called, crowd: Crowd, elapsed: float) -> tuple[Turn, Trial]:
         if crowd.size < 2 or not self.window:
-            return Turn(call.ended), _UNTRIED
+            return self.turn, _UNTRIED
         if crowd.size >= 2 * self.trial.crowd:
             return Turn(call.ended), Trial(crowd.size)
         if elapsed - call.seconds > IDLE:

@@ -332,7 +332,8 @@ def test_whatever_the_model_raises_is_an_error_that_ends_no_loop_and_no_thread(
 def test_a_model_that_answers_by_batch_and_not_by_row_is_called_task_by_task(make: Make) -> None:
     class Sum(Twice):
         def answer(self, x: Tensor) -> Tensor:
-            return np.sum(x, axis=0, keepdims=True)
+            total: Tensor = x.sum(axis=0, keepdims=True)
+            return total
 
     model = Sum()
     batcher = make(model)
@@ -503,11 +504,15 @@ def test_a_fault_in_the_metrics_costs_no_answers(make: Make, caplog: pytest.LogC
     def broken(rows: int, seconds: float, waits: object) -> None:
         raise LookupError("no such histogram")
 
-    batcher = make(Twice(), observe=broken)
-    assert batcher.predict(task(1))["twice"].tolist() == [[2, 2]]
-    assert batcher.predict(task(2))["twice"].tolist() == [[4, 4]]
+    model = RefusesNegative()
+    batcher = make(model, observe=broken)
+    results = held(model, batcher)
+    submit(batcher, results, task(1), task(-2), task(3))
+    model.gate.set()
+    assert isinstance(results[2], ValueError)
+    assert results[3]["twice"].tolist() == [[6, 6]]
     batcher.close()
-    assert "no such histogram" in caplog.text
+    assert "a call could not be observed: LookupError: no such histogram" in caplog.text
 
 
 def test_every_call_is_observed_with_its_rows_its_duration_and_each_tasks_wait(make: Make) -> None:
