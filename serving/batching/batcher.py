@@ -1,17 +1,17 @@
-"""The queue of tasks and the thread that calls the model for them."""
+"""The thread that calls the model, and how its answers reach who asked."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from serving.batching.joining import joined, kind, parted, takes_any_rows
+from serving.batching.joining import joined, parted, takes_any_rows
 from serving.batching.patience import Called, Patience
+from serving.batching.queue import Closed, Full, Queue, Waiting
 from serving.doors import Outputs, Task
 from serving.errors import Busy, one_line
 from serving.runtimes import Model
@@ -21,6 +21,8 @@ log = logging.getLogger("serving")
 Result = Outputs | BaseException
 Done = Callable[[Result], None]
 Deliver = Callable[[Callable[[], None]], None]
+
+STOPPED = 5  # seconds until another server will have taken over
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,6 @@ class Observe(Protocol):
 
     def __call__(self, rows: int, seconds: float, waits: Sequence[float]) -> None:
         """The call's rows, how long it took, and how long each of its tasks had waited, in seconds."""
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    task: Task
-    done: Done
-    since: float
-    kind: object = None  # made when it is first compared
 
 
 class _Answer:
@@ -89,19 +83,13 @@ class Batcher:
         self._settings = settings
         self._observe = observe
         self._deliver = deliver or _at_once
-        self._most_rows = {
+        most_rows = {
             name: settings.max_rows if settings.enabled and takes_any_rows(signature) else 1
             for name, signature in model.signatures.items()
         }
-        joins = any(rows > 1 for rows in self._most_rows.values())
-        self._patience = patience or Patience(settings.window if joins else 0.0, settings.max_rows)
-        self._lock = threading.Lock()
-        self._queue: deque[_Waiting] = deque()
-        self._rows = 0  # in the queue
-        self._wanted: int | None = None  # tasks that the sleeping thread waits for
-        self._wake = threading.Lock()  # held; released once by whoever takes `_wanted` back to None
-        self._wake.acquire()
-        self._closed = False
+        self._queue: Queue[Done] = Queue(settings.queue, most_rows)
+        window = settings.window if max(most_rows.values(), default=1) > 1 else 0.0
+        self._patience = patience or Patience(window, settings.max_rows)
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
@@ -112,19 +100,12 @@ class Batcher:
 
     def submit(self, task: Task, done: Done) -> None:
         """Queue a task; `done` gets its outputs, or what went wrong, Busy after `timeout`. Raises Busy."""
-        waiting = _Waiting(task, done, time.monotonic())
-        with self._lock:
-            if self._closed:
-                raise Busy("the server is stopping", 5)
-            if len(self._queue) >= self._settings.queue:
-                raise self._busy("the queue is full")
-            self._queue.append(waiting)
-            self._rows += task.rows
-            wake = self._wanted is not None and self._enough(self._wanted)
-            if wake:
-                self._wanted = None
-        if wake:
-            self._wake.release()
+        try:
+            self._queue.put(Waiting(task, done, time.monotonic()))
+        except Full:
+            raise self._busy("the queue is full") from None
+        except Closed:
+            raise Busy("the server is stopping", STOPPED) from None
 
     def predict(self, task: Task) -> Outputs:
         """Queue a task and wait for its outputs; raises Busy, or whatever the model raises."""
@@ -134,16 +115,9 @@ class Batcher:
 
     def close(self) -> None:
         """Take no more tasks, finish those that wait, and end the threads."""
-        with self._lock:
-            self._closed = True
-            wake, self._wanted = self._wanted is not None, None
-        if wake:
-            self._wake.release()
+        self._queue.close()
         for thread in self._threads:
             thread.join()
-
-    def _enough(self, tasks: int) -> bool:
-        return len(self._queue) >= tasks or self._rows >= self._settings.max_rows
 
     def _busy(self, reason: str) -> Busy:
         return Busy(reason, self._patience.retry_after(len(self._queue)))
@@ -161,55 +135,26 @@ class Batcher:
 
     def _step(self) -> bool:
         """Wait for tasks and answer one batch of them; False after the last. Keeps nothing of them."""
-        self._sleep(1)
+        self._queue.sleep(1)
         self._linger()
-        with self._lock:
-            batch = self._take() if self._queue else []
-            more = bool(batch) or not self._closed
+        closed = self._queue.closed  # before the last look: what comes after it is refused
+        batch = self._queue.take()
         if batch:
             self._answer(batch)
-        return more
-
-    def _sleep(self, tasks: int, seconds: float = -1) -> bool:
-        """Until so many tasks wait, rows enough for a call, or no more will come; False after `seconds`."""
-        with self._lock:
-            if self._closed or self._enough(tasks):
-                return True
-            self._wanted = tasks
-        if self._wake.acquire(timeout=seconds):
-            return True
-        with self._lock:
-            woken, self._wanted = self._wanted is None, None
-        if woken:
-            self._wake.acquire()
-        return woken
+        return bool(batch) or not closed
 
     def _linger(self) -> None:
         """Wait for more tasks while they keep coming and it is known to help."""
         started = time.monotonic()
         while True:
             tasks = len(self._queue)
-            seconds = self._patience.wait(tasks, self._rows, time.monotonic() - started)
-            if not seconds or self._sleep(self._patience.crowd.size, seconds) or len(self._queue) <= tasks:
+            seconds = self._patience.wait(tasks, self._queue.rows, time.monotonic() - started)
+            if not seconds or self._queue.sleep(self._patience.crowd.size, seconds):
+                return
+            if len(self._queue) <= tasks:
                 return
 
-    def _take(self) -> list[_Waiting]:
-        """The oldest task, and those behind it that fit into the same call; the others keep their order."""
-        first = self._queue.popleft()
-        batch, passed, rows = [first], [], first.task.rows
-        most = self._most_rows.get(first.task.signature, 1)
-        while self._queue and rows < most:
-            other = self._queue.popleft()
-            if rows + other.task.rows <= most and _kind(other) == _kind(first):
-                batch.append(other)
-                rows += other.task.rows
-            else:
-                passed.append(other)
-        self._queue.extendleft(reversed(passed))
-        self._rows -= rows
-        return batch
-
-    def _answer(self, batch: list[_Waiting]) -> bool:
+    def _answer(self, batch: list[Waiting[Done]]) -> bool:
         """Call the model and hand over what it gave; a batch that fails is called task by task."""
         started = time.monotonic()
         tasks = [waiting.task for waiting in batch]
@@ -237,17 +182,17 @@ class Batcher:
         except Exception as error:
             log.error("a call could not be observed: %s", one_line(error), exc_info=error)
 
-    def _answer_one_by_one(self, batch: list[_Waiting], error: BaseException) -> None:
+    def _answer_one_by_one(self, batch: list[Waiting[Done]], error: BaseException) -> None:
         """Where each succeeds alone, they were too many: from now on half as many go into one call."""
         answered = [self._answer([waiting]) for waiting in batch]
         if all(answered):
             rows = sum(waiting.task.rows for waiting in batch)
-            most = self._most_rows[batch[0].task.signature] = max(1, rows // 2)
+            most = self._queue.most_rows[batch[0].task.signature] = max(1, rows // 2)
             log.warning("%d rows at once failed, %d are tried next: %s", rows, most, one_line(error))
 
     # In any thread.
 
-    def _hand_over(self, batch: Iterable[_Waiting], results: Iterable[Result]) -> None:
+    def _hand_over(self, batch: Iterable[Waiting[Done]], results: Iterable[Result]) -> None:
         """Threads that wait get theirs here, whether an event loop runs or not; others by `deliver`."""
         others = []
         for waiting, result in zip(batch, results, strict=True):
@@ -265,18 +210,10 @@ class Batcher:
 
     def _refuse_late(self) -> None:
         while not self._ended.wait(max(self._settings.timeout / 20, 0.005)):
-            late = self._take_late(time.monotonic() - self._settings.timeout)
+            late = self._queue.take_older(time.monotonic() - self._settings.timeout)
             reason = f"the model was not free within {self._settings.timeout:g} seconds"
             self._hand_over(late, [self._busy(reason) for _ in late])
             del late
-
-    def _take_late(self, limit: float) -> list[_Waiting]:
-        late = []
-        with self._lock:
-            while self._queue and self._queue[0].since < limit:
-                late.append(self._queue.popleft())
-                self._rows -= late[-1].task.rows
-        return late
 
 
 def _at_once(complete: Callable[[], None]) -> None:
@@ -289,12 +226,6 @@ def _complete(results: Iterable[tuple[Done, Result]]) -> None:
             done(result)
         except BaseException as error:  # the others' answers go out all the same
             log.error("an answer was not taken: %s", one_line(error), exc_info=error)
-
-
-def _kind(waiting: _Waiting) -> object:
-    if waiting.kind is None:
-        waiting.kind = kind(waiting.task)
-    return waiting.kind
 
 
 def _transportable(error: BaseException) -> Exception:

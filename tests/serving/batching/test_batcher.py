@@ -482,6 +482,7 @@ def test_an_event_loop_that_is_gone_ends_nothing(make: Make, caplog: pytest.LogC
     batcher = make(Twice(), deliver=closed)
     batcher.submit(task(1), Results().done())
     assert batcher.predict(task(2))["twice"].tolist() == [[4, 4]]
+    batcher.close()
     assert "1 answers could not be delivered: RuntimeError: Event loop is closed" in caplog.text
 
 
