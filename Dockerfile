@@ -44,14 +44,13 @@ FROM ${BASE} AS model
 ARG MODEL
 COPY ${MODEL} /project/
 RUN all() { find /project -maxdepth 4 ! -path '*/.*' ! -name '*.weights.h5' -type f "$@"; }; \
+    all \( -name '*.keras' -o -name '*.h5' -o -name '*.hdf5' -o -name saved_model.pb -o -name '*.onnx' \
+        -o -name '*.skops' -o -name '*.pkl' -o -name '*.pickle' -o -name '*.joblib' -o -name '*.ubj' \
+        -o -name '*.pt' -o -name '*.pth' -o -name '*.pt2' \) > /any; \
+    all -name '*.json' -exec grep -qzE '^\s*\{\s*"learner"' {} \; -print >> /any; \
+    all -name '*.txt' -size +0 -exec sed -n '1{/^tree\r*$/q};q1' {} \; -print >> /any; \
     all -name predictor.py > /found; \
-    if [ ! -s /found ]; then \
-        all \( -name '*.keras' -o -name '*.h5' -o -name '*.hdf5' -o -name saved_model.pb -o -name '*.onnx' \
-            -o -name '*.skops' -o -name '*.pkl' -o -name '*.pickle' -o -name '*.joblib' -o -name '*.ubj' \
-            -o -name '*.pt' -o -name '*.pth' -o -name '*.pt2' \) > /found; \
-        all -name '*.json' -exec grep -qzE '^\s*\{\s*"learner"' {} \; -print >> /found; \
-        all -name '*.txt' -size +0 -exec sed -n '1{/^tree\r*$/q};q1' {} \; -print >> /found; \
-    fi; \
+    sed 's|predictor.py$||' /found > /folders; grep -vFf /folders /any >> /found; \
     if [ "$(wc -l < /found)" != 1 ]; then \
         echo "MODEL=$MODEL must hold exactly one model, found: $(cat /found)" >&2; exit 1; \
     fi; \

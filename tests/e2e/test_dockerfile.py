@@ -40,8 +40,8 @@ def build(base: str, model: str, tag: str, *options: str) -> subprocess.Complete
 
 
 @contextmanager
-def built(engine: docker.DockerClient, base: str, model: str, tag: str) -> Iterator[str]:
-    done = build(base, model, tag)
+def built(engine: docker.DockerClient, base: str, model: str, tag: str, *options: str) -> Iterator[str]:
+    done = build(base, model, tag, *options)
     assert done.returncode == 0, done.stderr
     try:
         yield tag
@@ -69,14 +69,23 @@ def running(engine: docker.DockerClient, image: str) -> Iterator[tuple[Container
         container.remove(force=True)
 
 
-@pytest.mark.parametrize("example", ["digits", "digits-savedmodel"])
+@pytest.mark.parametrize(
+    ("example", "runtime"),
+    [
+        ("digits", "tensorflow"),
+        ("digits-savedmodel", "tensorflow"),
+        ("digits-onnx", "onnx"),
+        ("iris-predictor", "python"),
+    ],
+)
 def test_docker_build_alone_gives_a_container_that_passes_the_smoke_cases(
-    example: str, engine: docker.DockerClient, base_image: str
+    example: str, runtime: str, engine: docker.DockerClient, base_image: str
 ) -> None:
     cases = load_cases(sorted((ROOT / "examples" / example / "smoke").glob("*.json")))
     tag = f"localhost/ml-containerize-test-{example}:{os.getpid()}"
+    chosen = ("--build-arg", f"RUNTIME={runtime}")
     with (
-        built(engine, base_image, f"examples/{example}", tag) as image,
+        built(engine, base_image, f"examples/{example}", tag, *chosen) as image,
         running(engine, image) as (container, client),
     ):
         results = [judge(case, client.predict(json.dumps(case.request).encode())) for case in cases]
@@ -87,16 +96,31 @@ def test_docker_build_alone_gives_a_container_that_passes_the_smoke_cases(
         assert container.attrs["Config"]["User"] == "65532:65532"
 
 
-def test_a_model_may_be_named_by_its_own_path(engine: docker.DockerClient, base_image: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "files"),
+    [
+        ("examples/digits/model.keras", ["model.keras"]),
+        ("examples/digits-onnx", ["model.onnx"]),
+        ("examples/wine-sklearn", ["model.skops"]),
+        ("examples/wine-xgboost", ["model.ubj"]),
+        ("examples/wine-lightgbm", ["model.txt"]),
+        ("examples/digits-torchscript", ["model.pt"]),
+        ("examples/digits-torch-export", ["model.pt2"]),
+        ("examples/iris-predictor", ["irises.json", "predictor.py"]),
+    ],
+)
+def test_the_one_model_is_found_by_its_own_path_or_in_its_project(
+    model: str, files: list[str], engine: docker.DockerClient, base_image: str
+) -> None:
     tag = f"localhost/ml-containerize-test-file:{os.getpid()}"
-    done = build(base_image, "examples/digits/model.keras", tag, "--target", "model")
+    done = build(base_image, model, tag, "--target", "model")
     assert done.returncode == 0, done.stderr
     listed = engine.containers.run(tag, ["ls", "/opt/ml/model"], remove=True)
     engine.images.remove(tag, force=True)
-    assert listed == b"model.keras\n"
+    assert listed.decode().split() == files
 
 
-@pytest.mark.parametrize("model", ["examples", "serving"], ids=["several models", "no model"])
+@pytest.mark.parametrize("model", ["examples", "docs"], ids=["several models", "no model"])
 def test_a_folder_without_exactly_one_model_is_refused(model: str, engine: object, base_image: str) -> None:
     done = build(base_image, model, "refused", "--target", "model")
     assert done.returncode != 0
