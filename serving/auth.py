@@ -1,4 +1,7 @@
-"""API keys from a file, as `Authorization: Bearer KEY` (RFC 6750, section 2.1) or `X-API-Key: KEY`."""
+"""API keys from a file, as `Authorization: Bearer KEY` (RFC 6750, section 2.1) or `X-API-Key: KEY`.
+
+A browser, which can send neither by itself, asks its user for the key as a password (Basic, RFC 7617).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hmac
 import logging
 import os
 import time
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -50,12 +54,11 @@ class KeyRing:
         """
         if self._now() - self._looked >= LOOK_AGAIN:
             self._look()
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        bearer = _hash(token.strip() if scheme.lower() == "bearer" else "")
-        plain = _hash(headers.get("x-api-key", ""))
+        authorized = _hash(_authorization(headers.get("authorization") or ""))
+        plain = _hash((headers.get("x-api-key") or "").encode("utf-8", "backslashreplace"))
         allowed = False
         for key in self._hashes:
-            allowed |= hmac.compare_digest(key, bearer)
+            allowed |= hmac.compare_digest(key, authorized)
             allowed |= hmac.compare_digest(key, plain)
         return allowed
 
@@ -101,5 +104,19 @@ def _read(path: Path) -> tuple[bytes, ...]:
     return hashes
 
 
-def _hash(token: str) -> bytes:
-    return sha256(token.encode("utf-8", "backslashreplace")).digest()
+def _authorization(header: str) -> bytes:
+    """The key in an Authorization header, b"" where there is none; whatever the user's name in Basic."""
+    scheme, _, text = header.partition(" ")
+    token = text.strip().encode("utf-8", "backslashreplace")
+    if scheme.lower() == "bearer":
+        return token
+    if scheme.lower() != "basic":
+        return b""
+    try:
+        return b64decode(token, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
+
+
+def _hash(token: bytes) -> bytes:
+    return sha256(token).digest()

@@ -97,6 +97,8 @@ class Metrics:
         self._lost_lines = counter("mlc_log_lines_dropped_total", "Lines that a log could not take.", "log")
         self._waiting: Callable[[], int] = int
         self._answered: dict[tuple[str, int], tuple[Counter, _Distribution]] = {}
+        for log in ("access", "request"):  # a rate needs to have seen what was before the first loss
+            self._lost_lines.labels(log)
         for of_this_worker in (self._in_flight, self._queue_tasks, self._model_ready):
             of_this_worker.set(0)  # an earlier worker may have had the same process number
 
@@ -178,7 +180,7 @@ class _Workers(Collector):
             if not Path(f"/proc/{worker}").exists():
                 with suppress(FileNotFoundError):  # another worker does the same
                     mark_process_dead(worker, str(self._folder))  # type: ignore[no-untyped-call]
-        # the file of a worker that begins is empty for a moment, which MultiProcessCollector.collect cannot read
+        # a worker that begins has an empty file for a moment, where MultiProcessCollector.collect fails
         files = [str(file) for file in self._folder.glob("*.db") if file.stat().st_size]
         yield from MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
         yield from self._processes()

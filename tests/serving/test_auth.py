@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def basic(text: str) -> dict[str, str]:
+    return {"authorization": f"Basic {b64encode(text.encode()).decode()}"}
+
+
 def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
@@ -40,6 +45,8 @@ def bearer(key: str) -> dict[str, str]:
         {"x-api-key": KEY},
         {"x-api-key": KEY, "authorization": "Basic YTpi"},
         {"x-api-key": "wrong", **bearer(KEY)},
+        basic(f":{KEY}"),
+        basic(f"ada:{KEY}"),
     ],
 )
 def test_a_key_of_the_file_opens(file: Path, headers: dict[str, str]) -> None:
@@ -59,6 +66,10 @@ def test_a_key_of_the_file_opens(file: Path, headers: dict[str, str]) -> None:
         bearer("\ud800"),
         {"authorization": KEY},
         {"authorization": f"Basic {KEY}"},
+        {"authorization": "Basic é"},
+        basic(KEY),
+        basic(f"{KEY}:"),
+        basic(f"ada:x:{KEY}"),
         {"x-api-key": ""},
         {"x-api-key": f"Bearer {KEY}"},
     ],
