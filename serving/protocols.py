@@ -31,7 +31,7 @@ from serving.schemas import (
 from serving.served import Served
 from serving.signature import Signature, TensorSpec
 
-LARGEST_EXAMPLE = 4096  # elements; a longer example would be most of the document
+LONGEST_EXAMPLE = 4096  # elements; a longer example would be most of the document
 NO_PARAMETERS = optional(obj({}))
 COUNT: Schema = {"type": "integer", "minimum": 1}
 
@@ -70,20 +70,21 @@ ERROR: Schema = {
 
 
 def examples(served: Served, door: str) -> dict[str, Any]:
-    """Request bodies that the door answers, by name; none where a row is very long."""
-    default = default_signature(served.model)
-    if _length(default) > LARGEST_EXAMPLE:
+    """Request bodies that the door answers, by name; none where a row is unknown, or very long."""
+    if not all(map(_has_example, served.model.signatures.values())):
         return {}
     if door == "v1":
         return dict(_v1_examples(served))
     if door == "v2":
         return dict(_v2_examples(served))
-    return {"rows": {"instances": example_rows(default)}}
+    return {"rows": {"instances": example_rows(default_signature(served.model))}}
 
 
-def _length(signature: Signature) -> int:
-    rows, _ = row_count(signature, 1)
-    return rows * sum(math.prod(size or 1 for size in spec.row_shape or ()) for spec in signature.inputs)
+def _has_example(signature: Signature) -> bool:
+    if any(spec.dtype == ANY_JSON or spec.row_shape is None for spec in signature.inputs):
+        return False
+    elements = sum(math.prod(size or 1 for size in spec.row_shape or ()) for spec in signature.inputs)
+    return elements * row_count(signature, 1)[0] <= LONGEST_EXAMPLE
 
 
 def _choices(served: Served) -> Iterator[tuple[str, Signature, Schema, list[str]]]:
@@ -267,5 +268,4 @@ def _v2_examples(served: Served) -> Iterator[tuple[str, Any]]:
 
 def _v2_tensor(spec: TensorSpec, rows: list[Any]) -> dict[str, Any]:
     shape = [len(rows), *(size or 1 for size in spec.row_shape or ())]
-    data = ["{}"] * len(rows) if spec.dtype == ANY_JSON else rows
-    return {"name": spec.name, "shape": shape, "datatype": datatype(spec.dtype), "data": data}
+    return {"name": spec.name, "shape": shape, "datatype": datatype(spec.dtype), "data": rows}

@@ -1,7 +1,7 @@
 """A headless Chromium, driven through a pipe with the Chrome DevTools Protocol.
 
-https://chromedevtools.github.io/devtools-protocol/; with `--remote-debugging-pipe` it reads JSON messages from
-file descriptor 3 and writes them to 4, each ended by a zero byte.
+https://chromedevtools.github.io/devtools-protocol/: JSON messages go in at file descriptor
+3 and come out at 4, each ended by a zero byte.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-PATIENCE = 30_000  # milliseconds for an expression's promise
+PATIENCE = 60_000  # milliseconds
+KEYS = {"Tab": 9}  # key codes of Windows, which Chromium acts on
 
 
 @dataclass(slots=True)
@@ -85,6 +86,11 @@ class Tab:
         middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, **middle, button="left", clickCount=1)
+
+    def press(self, key: str) -> None:
+        """Press and release a key, named as in the UI Events specification."""
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key])
 
     def type(self, text: str) -> None:
         """Type into the element that has the focus."""

@@ -51,6 +51,8 @@ KINDS: Mapping[str, Mapping[str, Signature]] = {
     "json": of_type("json"),
 }
 
+WITHOUT_EXAMPLES = {"json", "free rank"}
+
 
 def served(signatures: Mapping[str, Signature], **about: str) -> Served:
     return Served("digits", "3", Doubler(signatures), 8, about)
@@ -77,10 +79,9 @@ def takes(document: Mapping[str, Any], path: str, body: object) -> bool:
     return Draft202012Validator(schema).is_valid(body)
 
 
-@pytest.mark.parametrize("secured", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_document_is_valid_openapi(kind: str, secured: bool) -> None:
-    OpenAPIV31SpecValidator(described(KINDS[kind], secured=secured)).validate()
+def test_the_document_is_valid_openapi(kind: str) -> None:
+    OpenAPIV31SpecValidator(described(KINDS[kind], secured=kind == "one input")).validate()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,7 +90,7 @@ def test_every_schema_is_a_valid_schema(kind: str) -> None:
         Draft202012Validator.check_schema(schema)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - WITHOUT_EXAMPLES))
 def test_every_prediction_has_an_example_that_fits_its_schema(kind: str) -> None:
     found = described(KINDS[kind])
     for name, operation in operations(found):
@@ -101,7 +102,7 @@ def test_every_prediction_has_an_example_that_fits_its_schema(kind: str) -> None
             assert takes(found, name.removeprefix("POST "), example["value"]), (name, example)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - WITHOUT_EXAMPLES))
 def test_every_example_is_answered_in_the_form_that_the_document_promises(kind: str) -> None:
     found = described(KINDS[kind])
     for route in ROUTES:
@@ -131,10 +132,14 @@ def dumps(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def test_a_row_too_long_to_read_is_no_example() -> None:
-    found = described(of_type("float32", 224, 224, 3))
-    content = found["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
-    assert "examples" not in content
+@pytest.mark.parametrize(
+    "signatures", [of_type("float32", 224, 224, 3), *map(KINDS.__getitem__, WITHOUT_EXAMPLES)]
+)
+def test_a_row_that_is_unknown_or_too_long_to_read_has_no_example(
+    signatures: Mapping[str, Signature],
+) -> None:
+    content = described(signatures)["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert "examples" not in content["application/json"]
 
 
 @pytest.mark.parametrize(

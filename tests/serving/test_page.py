@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -17,6 +18,7 @@ from serving.served import Served
 from serving.signature import Signature, TensorSpec
 from tests.serving.browser import Tab, browsing
 from tests.serving.conftest import PAIRS_DOUBLED, Doubler
+from tests.serving.process import starting
 
 ROOT = Path(__file__).parents[2]
 PHONE = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
@@ -125,7 +127,102 @@ def test_every_field_has_a_label() -> None:
     assert set(fields) == {each["for"] for each in read.all("label")}
 
 
-@pytest.fixture
-def tab(tmp_path: Path) -> Iterator[Tab]:
-    with browsing(program("chromium"), tmp_path) as tab:
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the real server serves the digits."""
+    with starting(tmp_path_factory.mktemp("server")) as start:
+        server = start(ROOT / "examples" / "digits" / "model.keras", MODEL_NAME="digits", GIT_SHA="abc")
+        server.wait_until_ready()
+        yield f"http://127.0.0.1:{server.port}/"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    with browsing(program("chromium"), tmp_path_factory.mktemp("browser")) as tab:
         yield tab
+
+
+@pytest.fixture
+def tab(browser: Tab, address: str) -> Iterator[Tab]:
+    """The page as a reader has just opened it; at the end it may have complained of nothing."""
+    browser.open(address)
+    yield browser
+    assert not browser.complaints
+
+
+def predict(tab: Tab) -> str:
+    """Click the button; the line that tells how it went."""
+    tab.click("button")
+    tab.wait_for(
+        "document.querySelector('#status').textContent && !document.querySelector('button').disabled"
+    )
+    return tab.text("#status")
+
+
+@pytest.mark.e2e
+def test_a_click_predicts_and_draws_a_bar_for_each_digit(tab: Tab) -> None:
+    assert tab.text("h1") == "digits"
+    assert re.fullmatch(r"200( OK)? · [\d.]+ ms", predict(tab))
+    probabilities = json.loads(tab.text("#answer"))["predictions"][0]
+    bars = tab.evaluate(
+        "[...document.querySelectorAll('rect')].map((bar) => bar.getBoundingClientRect().width)"
+    )
+    assert len(bars) == len(probabilities) == 10
+    assert bars.index(max(bars)) == probabilities.index(max(probabilities))
+    assert tab.evaluate("document.querySelectorAll('rect.largest').length") == 1
+
+
+@pytest.mark.e2e
+def test_a_refusal_is_shown_with_its_field_and_without_bars(tab: Tab) -> None:
+    tab.evaluate("document.querySelector('#body').value = ''")
+    tab.click("#body")
+    tab.type('{"instances": [["<b>"]]}')
+    assert predict(tab).startswith("400")
+    assert json.loads(tab.text("#answer"))["field"] == "instances[0]"
+    assert tab.evaluate("document.querySelector('#chart').hidden")
+    tab.complaints.clear()  # the browser logs every answer of 400
+
+
+@pytest.mark.e2e
+def test_a_server_that_cannot_be_reached_is_told_of(tab: Tab) -> None:
+    tab.call("Network.enable")
+    tab.call("Network.setBlockedURLs", urls=["*/predict"])
+    assert predict(tab).startswith("No answer")
+    tab.call("Network.disable")
+    tab.complaints.clear()  # the browser logs what it could not reach
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_a_phone_in_both_schemes(tab: Tab, scheme: str) -> None:
+    tab.call("Emulation.setDeviceMetricsOverride", **PHONE)
+    tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    try:
+        predict(tab)
+        assert tab.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        red, green, blue = map(
+            int, re.findall(r"\d+", tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+        )
+        assert (min(red, green, blue) > 200) == (scheme == "light")
+    finally:
+        tab.call("Emulation.clearDeviceMetricsOverride")
+        tab.call("Emulation.setEmulatedMedia", features=[])
+
+
+@pytest.mark.e2e
+def test_the_page_is_reached_and_used_with_the_keyboard_alone(tab: Tab) -> None:
+    stops = []
+    for _ in range(3):
+        tab.press("Tab")
+        stops.append(tab.evaluate("document.activeElement.tagName"))
+    assert stops[:2] == ["TEXTAREA", "BUTTON"]
+    assert stops[2] == "A"
+
+
+@pytest.mark.e2e
+def test_no_script_but_its_own_runs_in_the_page(tab: Tab) -> None:
+    script = "Object.assign(document.createElement('script'), {textContent: 'window.intruder = 1'})"
+    tab.evaluate(f"document.body.append({script})")
+    assert tab.evaluate("window.intruder") is None
+    assert any("Content Security Policy" in complaint for complaint in tab.complaints)
+    tab.complaints.clear()
