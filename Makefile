@@ -38,16 +38,16 @@ bench-build: $(BIN)/.dev ## compare build and push with the classic Dockerfile: 
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 RUNTIMES = tensorflow keras-jax keras-torch onnx sklearn xgboost lightgbm torch python
-lock: export UV_FIND_LINKS ?= https://download.pytorch.org/whl/cpu/torch/
 
-lock: setup ## lock all requirements anew, with hashes
+lock: setup ## lock all requirements anew, with hashes (UV_INDEX=… names PyTorch's index for CPUs)
 	$(LOCK) pyproject.toml -o requirements/command.lock
 	$(LOCK) requirements/build.in -o requirements/build.lock
 	$(LOCK) requirements/trivy.in -o requirements/trivy.lock
 	cd serving/requirements && for runtime in $(RUNTIMES); do \
 		../../$(LOCK) server.in $$runtime.in -o $$runtime.lock || exit; done
 	$(LOCK) pyproject.toml requirements/dev.in -o requirements/dev.lock \
-		-c requirements/command.lock -c requirements/trivy.lock -c serving/requirements/tensorflow.lock
+		-c requirements/command.lock -c requirements/trivy.lock \
+		$(foreach runtime,tensorflow onnx sklearn xgboost lightgbm,-c serving/requirements/$(runtime).lock)
 
 clean: ## stop an engine that was started here, and delete everything that was made
 	@scripts/engine stop
