@@ -136,22 +136,12 @@ def _spec(name: str, dtype: str, shape: tuple[int | None, ...] | None) -> Tensor
 
 
 def _json_rows(answer: Any, rows: int) -> Tensor:
-    values = _plain(answer)
-    if not isinstance(values, list) or len(values) != rows:
-        what = f"{len(values)} answers" if isinstance(values, list) else f"a {type(answer).__name__}"
+    values = answer.tolist() if isinstance(answer, np.ndarray) else answer
+    if not isinstance(values, (list, tuple)) or len(values) != rows:
+        listed = isinstance(values, (list, tuple))
+        what = f"{len(values)} answers" if listed else f"a {type(answer).__name__}"
         raise PredictorFailed(f"{FILE}: predict answered {what} for {rows} rows, expected a list of {rows}")
     return np.fromiter(values, object, rows)
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's arrays and numbers become Python's, wherever they are."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return value
 
 
 def _check_names(named: Mapping[str, Any], outputs: tuple[TensorSpec, ...]) -> None:
