@@ -98,14 +98,19 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Tasks in the queue."""
+        return len(self._queue)
+
     def submit(self, task: Task, done: Done) -> None:
         """Queue a task; `done` gets its outputs, or what went wrong, Busy after `timeout`. Raises Busy."""
         try:
             self._queue.put(Waiting(task, done, time.monotonic()))
         except Full:
-            raise self._busy("the queue is full") from None
+            raise self._busy("the queue is full", "queue_full") from None
         except Closed:
-            raise Busy("the server is stopping", STOPPED) from None
+            raise Busy("the server is stopping", STOPPED, "stopping") from None
 
     def predict(self, task: Task) -> Outputs:
         """Queue a task and wait for its outputs; raises Busy, or whatever the model raises."""
@@ -119,8 +124,8 @@ class Batcher:
         for thread in self._threads:
             thread.join()
 
-    def _busy(self, reason: str) -> Busy:
-        return Busy(reason, self._patience.retry_after(len(self._queue)))
+    def _busy(self, reason: str, kind: str) -> Busy:
+        return Busy(reason, self._patience.retry_after(len(self._queue)), kind)
 
     # In the model's thread.
 
@@ -212,7 +217,7 @@ class Batcher:
         while not self._ended.wait(max(self._settings.timeout / 20, 0.005)):
             late = self._queue.take_older(time.monotonic() - self._settings.timeout)
             reason = f"the model was not free within {self._settings.timeout:g} seconds"
-            self._hand_over(late, [self._busy(reason) for _ in late])
+            self._hand_over(late, [self._busy(reason, "timeout") for _ in late])
             del late
 
 

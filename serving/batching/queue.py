@@ -103,7 +103,7 @@ class Queue(Generic[D]):
         first = self._tasks.popleft()
         batch, passed, rows = [first], [], first.task.rows
         most = self.most_rows.get(first.task.signature, 1)
-        while self._tasks and rows < most:
+        while self._tasks and rows < most > 1:
             other = self._tasks.popleft()
             if rows + other.task.rows <= most and _kind(other) == _kind(first):
                 batch.append(other)

@@ -564,12 +564,14 @@ def waiting_for(clients: int, window: float) -> Patience:
 def test_a_batch_waits_for_the_clients_it_knows_and_goes_when_all_are_in(make: Make) -> None:
     model = Twice()
     batcher = make(model, patience=waiting_for(3, window=AT_ONCE))
+    batcher.predict(task(*range(64)))
+    model.entered.clear()
     results = Results()
     submit(batcher, results, task(1), task(2))
     assert not model.entered.wait(0.05)
     submit(batcher, results, task(3))
     results.all(3)
-    assert model.rows == [3]
+    assert model.rows == [64, 3]
 
 
 def test_a_batch_that_is_full_waits_for_nobody(make: Make) -> None:
