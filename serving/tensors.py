@@ -13,6 +13,7 @@ import math
 import struct
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -31,6 +32,7 @@ EXACT = (
 )  # beyond it a JSON number with a point or an exponent may stand for another integer than it says
 _CODES = {  # https://docs.python.org/3/library/struct.html#format-characters
     "float16": "e",
+    "bfloat16": "f",
     "float32": "f",
     "float64": "d",
     **dict(zip(("int8", "int16", "int32", "int64"), "bhiq", strict=True)),
@@ -54,6 +56,7 @@ def json_name(value: object) -> str:
     return _JSON_NAMES[type(value)]
 
 
+@cache
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """The array type that a tensor of this type is sent in; bfloat16 travels as float32."""
     return np.dtype({"string": "O", "json": "O", "bfloat16": "float32"}.get(name, name))
@@ -78,7 +81,7 @@ def tensor(rows: Sequence[Any], spec: TensorSpec, where: Where, *, plain: bool =
     row_shape = spec.row_shape
     if row_shape is None:
         row_shape = (None,) * _depth(rows[0], where)
-    if plain and (array := _packed(rows, row_shape, numpy_dtype(spec.dtype))) is not None:
+    if plain and (array := _packed(rows, row_shape, spec.dtype)) is not None:
         return array
     items: Sequence[Any] = rows
     shape: tuple[int, ...] = (len(rows),)
@@ -92,10 +95,12 @@ def objects(values: Sequence[Any]) -> Tensor:
     return np.fromiter(values, object, len(values))
 
 
-def _packed(rows: Sequence[Any], row_shape: Shape, dtype: np.dtype[Any]) -> Tensor | None:
+def _packed(rows: Sequence[Any], row_shape: Shape, name: str) -> Tensor | None:
     """The array, or None where anything is not as it should be; a boolean would pass for a number."""
-    if dtype.name not in _CODES:
+    code = _CODES.get(name)
+    if code is None:
         return None
+    dtype = numpy_dtype(name)
     items: Iterable[Any] = rows
     shape = [len(rows)]
     try:
@@ -108,7 +113,7 @@ def _packed(rows: Sequence[Any], row_shape: Shape, dtype: np.dtype[Any]) -> Tens
             items = chain.from_iterable(items)
         number = math.prod(shape)
         memory = bytearray(number * dtype.itemsize)
-        struct.pack_into(f"{number}{_CODES[dtype.name]}", memory, 0, *items)
+        struct.pack_into(f"{number}{code}", memory, 0, *items)
     except (TypeError, ValueError, OverflowError, struct.error):
         return None
     array = np.frombuffer(memory, dtype)

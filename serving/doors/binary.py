@@ -33,12 +33,18 @@ WIDENED = frozenset(  # (from, to) where no value changes; NumPy also lets 64-bi
     if not (small.endswith("INT64") and large.startswith("FP"))
 )
 _NAMES = {name: datatype for datatype, name in DATATYPES.items()} | {"bfloat16": BFLOAT16}
+_BY_DTYPE = {np.dtype(name): datatype for datatype, name in DATATYPES.items()}
 _LENGTH = struct.Struct("<I")
 
 
 def datatype(dtype: str) -> str:
-    """The protocol's name of a type that a TensorSpec or an array has; all that are no numbers are BYTES."""
+    """The protocol's name of a TensorSpec's type; strings and JSON values are BYTES."""
     return _NAMES.get(dtype, BYTES)
+
+
+def datatype_of(array: Tensor) -> str:
+    """The protocol's name of an array's type; NumPy is slow to tell a type's own name."""
+    return _BY_DTYPE.get(array.dtype) or datatype(array.dtype.name)
 
 
 @dataclass(slots=True)

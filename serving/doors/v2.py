@@ -262,7 +262,7 @@ def _write(reply: _Reply, outputs: Outputs) -> Answer:
 
 def _elements(array: Tensor, spec: TensorSpec) -> Tensor:
     """Numbers as they are, all else as an array of bytes: strings, and JSON values as their text."""
-    if binary.datatype(array.dtype.name) != binary.BYTES:
+    if binary.datatype_of(array) != binary.BYTES:
         return array
     encode = _json_text if spec.dtype == "json" else _text
     return objects([encode(value) for value in array.reshape(-1).tolist()]).reshape(array.shape)
@@ -280,7 +280,7 @@ def _text(value: Any) -> bytes:
 def _described(name: str, array: Tensor, tail: bytes | memoryview | None) -> dict[str, Any]:
     described: dict[str, Any] = {
         "name": name,
-        "datatype": binary.datatype(array.dtype.name),
+        "datatype": binary.datatype_of(array),
         "shape": array.shape,
     }
     if tail is not None:
