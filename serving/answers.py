@@ -12,26 +12,14 @@ from serving.http import Answer
 
 log = logging.getLogger("serving")
 
-_REASONS = {
-    400: "bad_request",
-    401: "unauthorized",
-    404: "not_found",
-    405: "wrong_method",
-    408: "slow_body",
-    413: "too_large",
-    415: "wrong_media_type",
-    422: "not_representable",
-    503: "busy",
-}
-
 
 def json_answer(value: Any, status: int = 200) -> Answer:
     return Answer(status, orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE), reason=reason_of(status))
 
 
 def reason_of(status: int) -> str:
-    """The word that counts an error in the metrics; "" for what is none."""
-    return "" if status < 400 else _REASONS.get(status, "error")
+    """The word that counts Flask's own refusals in the metrics; "" for what is none."""
+    return {404: "not_found", 405: "wrong_method"}.get(status, "bad_request") if status >= 400 else ""
 
 
 def refusal(error: Refused) -> Answer:
@@ -42,15 +30,16 @@ def refusal(error: Refused) -> Answer:
     elif isinstance(error, Unauthorized):
         headers = (("www-authenticate", 'Basic realm="model server", charset="UTF-8"'),)
     body = orjson.dumps(error.as_json(), option=orjson.OPT_APPEND_NEWLINE)
-    return Answer(error.status, body, headers=headers, reason=reason_of(error.status))
+    return Answer(error.status, body, headers=headers, reason=error.kind)
 
 
-def failure(error: BaseException) -> Answer:
+def failure(error: BaseException, request_id: str = "") -> Answer:
     """The model or this server failed on a request: the client learns that, the log learns why."""
-    log.error("the model failed: %s", error, exc_info=error)
+    fields = {"request_id": request_id} if request_id else {}
+    log.error("the model failed: %s", error, exc_info=error, extra={"fields": fields})
     body = orjson.dumps({"error": "the model failed on this input; the server's log says why"})
     return Answer(500, body + b"\n", reason="model_error")
 
 
-def answer_error(error: BaseException) -> Answer:
-    return refusal(error) if isinstance(error, Refused) else failure(error)
+def answer_error(error: BaseException, request_id: str = "") -> Answer:
+    return refusal(error) if isinstance(error, Refused) else failure(error, request_id)

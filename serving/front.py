@@ -30,6 +30,7 @@ log = logging.getLogger("serving")
 
 LARGE = 128 * 2**10  # bytes; parsing more than this would hold up other requests, so a thread does it
 THREADS = 4
+UNSEEN = frozenset({"/metrics"})  # monitoring asks all the time: no journal has it, as with probes
 Result = TypeVar("Result")
 
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
@@ -89,6 +90,10 @@ class Front:
         if probe is not None and scope.method in ("GET", "HEAD"):
             _send(protocol, probe(), ())
             return
+        if scope.path in UNSEEN:
+            request = Request(scope.method, scope.path, scope.headers, query=scope.query_string)
+            _send(protocol, await self._in_thread(self._through_flask, request), ())
+            return
         started = time.perf_counter()
         route = self._routes.get((scope.method, scope.path))
         visit = self._journal.enter(scope, route)
@@ -101,7 +106,7 @@ class Front:
             self._journal.abandon(visit, time.perf_counter() - started)
             return
         except Exception as error:
-            answer = answer_error(error)
+            answer = answer_error(error, visit.trace.request_id)
         finally:
             self._held -= size
         _send(protocol, answer, visit.headers)

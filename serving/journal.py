@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from serving.access_log import AccessLog
+from serving.batching import Batcher
 from serving.doors import Outputs, Route, Task
 from serving.http import Answer
 from serving.metrics import Metrics, ModelInfo
@@ -68,8 +69,9 @@ class Journal:
             open_spans(os.environ, about),
         )
 
-    def ready(self, served: Served, seconds: float) -> None:
+    def ready(self, served: Served, batcher: Batcher, seconds: float) -> None:
         """The model was loaded and warmed up in so many seconds."""
+        self._metrics.watch_queue(lambda: batcher.waiting)
         info = ModelInfo(served.name, served.version, device=served.model.device, **served.about)
         self._metrics.ready(info, seconds)
 
@@ -123,9 +125,10 @@ class Journal:
 
     def abandon(self, visit: Visit, seconds: float) -> None:
         """The client went away before its request was whole."""
-        self._metrics.ended(visit.door, CLOSED, seconds, "client_closed")
         if visit.span is not None:
             visit.span.abandon()
+        visit.span = None
+        self.leave(visit, Answer(CLOSED, b"", reason="client_closed"), 0, seconds)
 
     def close(self) -> None:
         """Write what is queued; a few seconds at most."""

@@ -240,7 +240,7 @@ def _load(
         )
         gc.collect()
         gc.freeze()  # what a framework has made is not garbage: no collection needs to look through it
-        journal.ready(served, time.monotonic() - started)
+        journal.ready(served, batcher, time.monotonic() - started)
         state.ready = Ready(served, batcher)
         shared.now_ready()
     except ModelUnusable as error:

@@ -39,7 +39,7 @@ class State:
     def require(self) -> Ready:
         """Raises Busy while there is no model."""
         if self.ready is None:
-            raise Busy("the model is not loaded yet")
+            raise Busy("the model is not loaded yet", kind="not_ready")
         return self.ready
 
     def live(self) -> Answer:
@@ -50,11 +50,11 @@ class State:
 
     def readiness(self) -> Answer:
         if self.draining():
-            return refusal(Busy("the server is stopping", 5))
+            return refusal(Busy("the server is stopping", 5, "stopping"))
         return json_answer({"status": "ready", "ready": True}) if self.ready else self._not_yet()
 
     def _not_yet(self) -> Answer:
-        return refusal(Busy("the model is not loaded yet"))
+        return refusal(Busy("the model is not loaded yet", kind="not_ready"))
 
     def probes(self, health_route: str = "") -> Mapping[str, Callable[[], Answer]]:
         """By path: this server's own, the Open Inference Protocol's, SageMaker's, and Vertex AI's route."""

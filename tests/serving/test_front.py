@@ -167,7 +167,7 @@ def test_nobody_waits_for_the_model_longer_than_the_request_timeout(start: Start
     server = ready(start(model, REQUEST_TIMEOUT="0.3", BATCHING="off"))
     with ThreadPoolExecutor(2) as clients:
         first = clients.submit(server.ask, "/predict", body("wait"))
-        server.wait_for(lambda: "mlc_in_flight 2.0" in server.text("/metrics"))  # that and the scrape
+        server.wait_for(lambda: "mlc_in_flight 1.0" in server.text("/metrics"))
         late = clients.submit(server.ask, "/predict", body(2))
         assert late.result()[0] == 503
         (model / "go").touch()
