@@ -106,6 +106,7 @@ def _info(served: Served) -> dict[str, Any]:
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "browser": {"type": "http", "scheme": "basic", "description": "The key as the password of any user"},
 }
 
 
@@ -174,7 +175,10 @@ def _prediction(served: Served, door: str) -> dict[str, Any]:
     for content_type in OTHER_TYPES.get(door, ()):
         body[content_type] = response["content"][content_type] = {"schema": {"type": "string"}}
     if door == "v2":
-        length = {"description": "Bytes of JSON before the binary tensors", "schema": {"type": "integer"}}
+        length = {
+            "description": "Bytes of JSON before the binary tensors",
+            "schema": {"type": "integer", "minimum": 0},
+        }
         operation["parameters"] = [{"name": HEADER_LENGTH, "in": "header", **length}]
         response["headers"] = {HEADER_LENGTH: length}
     return operation
