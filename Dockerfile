@@ -5,8 +5,9 @@
 #
 # MODEL is a folder with one model of any format, or the model itself; its requirements.lock is installed where it
 # has one, otherwise that of RUNTIME: tensorflow (Keras, SavedModel), keras-jax, keras-torch, onnx, sklearn (skops,
-# pickles), xgboost, lightgbm, torch or python (your own predictor.py). What the server must be told goes with
-# `docker run`: --env KERAS_BACKEND=jax for keras-jax, --env ALLOW_PICKLE=true for a pickle that you trust.
+# pickles), xgboost, lightgbm (on a BASE with libgomp1), torch or python (your own predictor.py). What the server
+# must be told goes with `docker run`: --env KERAS_BACKEND=jax for keras-jax, --env ALLOW_PICKLE=true for a pickle
+# that you trust.
 #
 # A package without a wheel is compiled: add what it needs for that to the stage `packages`, or choose a BASE that
 # has it. Where TLS needs another CA bundle or packages come from another index (torch from PyTorch's own for CPUs),

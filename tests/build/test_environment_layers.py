@@ -53,7 +53,7 @@ def test_a_large_package_has_its_own_layer_with_its_bytecode(
     numpy, flask = package(tmp_path, "numpy", OWN_LAYER_SIZE), package(tmp_path, "flask", OWN_LAYER_SIZE - 1)
     layers = EnvironmentLayers(layout, python)
     layers.add([numpy, flask], bytecode(tmp_path, numpy, flask), ignore)
-    own, others, server = layers.finish([], ignore)
+    own, others, server = layers.finish([], advance=ignore)
     assert own.descriptor.annotations[TITLE] == "numpy 1.0"
     assert [path for path in paths(own, layout) if not path.endswith("/")] == [
         f"{SITE}/__pycache__/numpy.cpython-312.pyc",
@@ -73,7 +73,7 @@ def test_the_order_in_which_packages_get_ready_does_not_show(
         layers = EnvironmentLayers(layout, python)
         for part in order:
             layers.add(part, bytecode(tmp_path, *part), ignore)
-        found.append(layers.finish([], ignore))
+        found.append(layers.finish([], advance=ignore))
     assert found[0] == found[1]
     assert [layer.descriptor.annotations[TITLE] for layer in found[0]] == [
         "numpy 1.0",
@@ -86,7 +86,7 @@ def test_the_order_in_which_packages_get_ready_does_not_show(
 def test_a_module_without_bytecode_goes_without(tmp_path: Path, layout: Layout, python: BasePython) -> None:
     layers = EnvironmentLayers(layout, python)
     layers.add([package(tmp_path, "flask")], {}, ignore)
-    assert not [path for path in paths(layers.finish([], ignore)[0], layout) if "pyc" in path]
+    assert not [path for path in paths(layers.finish([], advance=ignore)[0], layout) if "pyc" in path]
 
 
 def test_the_servers_layer_makes_the_models_folder(
@@ -95,7 +95,7 @@ def test_the_servers_layer_makes_the_models_folder(
     source = tmp_path / "app.py"
     source.touch()
     module = Module(str(source), "opt/serving/serving/app.py")
-    *_, server = EnvironmentLayers(layout, python).finish([module], ignore)
+    *_, server = EnvironmentLayers(layout, python).finish([module], advance=ignore)
     assert paths(server, layout) == [
         "opt/ml/",
         "opt/ml/model/",
@@ -110,7 +110,7 @@ def test_what_is_known_to_be_large_has_its_own_layer_whatever_its_size(
 ) -> None:
     layers = EnvironmentLayers(layout, python)
     layers.add([package(tmp_path, "tensorflow-cpu", 15)], {}, ignore)
-    own, _, _ = layers.finish([], ignore)
+    own, _, _ = layers.finish([], advance=ignore)
     assert own.descriptor.annotations[TITLE] == "tensorflow-cpu 1.0"
 
 
@@ -123,7 +123,7 @@ def test_the_layers_are_the_same_when_the_large_packages_come_late(
     one_by_one.add([small], {}, ignore)
     one_by_one.pack_others(ignore)
     one_by_one.add([large], {}, ignore)
-    assert one_by_one.finish([], ignore) == at_once.finish([], ignore)
+    assert one_by_one.finish([], advance=ignore) == at_once.finish([], advance=ignore)
 
 
 def test_progress_counts_what_is_packed(tmp_path: Path, layout: Layout, python: BasePython) -> None:
@@ -131,5 +131,15 @@ def test_progress_counts_what_is_packed(tmp_path: Path, layout: Layout, python: 
     layers = EnvironmentLayers(layout, python)
     layers.add([flask], {}, counts.append)
     assert (layers.waiting, counts) == (15, [])
-    layers.finish([], counts.append)
+    layers.finish([], advance=counts.append)
     assert sum(counts) >= len(b"NAME = 'flask'\n")
+
+
+def test_a_page_of_the_server_and_a_link_lie_in_the_servers_layer(
+    tmp_path: Path, layout: Layout, python: BasePython
+) -> None:
+    (tmp_path / "page.html").write_bytes(b"<p>")
+    page = Module(str(tmp_path / "page.html"), "opt/serving/serving/page.html")
+    link = Entry.link("usr/lib/libgomp.so.1", "/opt/venv/libgomp")
+    *_, server = EnvironmentLayers(layout, python).finish([page], [link])
+    assert {"opt/serving/serving/page.html", "usr/lib/libgomp.so.1"} <= set(paths(server, layout))

@@ -16,6 +16,7 @@ from ml_containerize.build.base import DEFAULT_PATH, BasePython, find_python
 from ml_containerize.build.bytecode import Compiler, Source, find_bwrap, processors
 from ml_containerize.build.environment_layers import KNOWN_LARGE, Bytecode, EnvironmentLayers, large_size
 from ml_containerize.build.image import environment_image
+from ml_containerize.build.openmp import openmp_link
 from ml_containerize.build.packages import Installer
 from ml_containerize.build.tree import Tree
 from ml_containerize.build.venv import Installation, Module, disputed, name_and_version
@@ -91,7 +92,8 @@ class EnvironmentBuilder:
                 layers.pack_others(advance)
             finish()
             assembly.take("large", large)
-        return layers.finish(serving, lambda _: None)
+        base, names = self.plan.environment.base.name, {one.name for one in requirements}
+        return layers.finish(serving, openmp_link(tree, python, base, names, assembly.claimed))
 
     def _compiler(self, tree: Tree, python: BasePython) -> Compiler | None:
         platform = self.plan.environment.platform

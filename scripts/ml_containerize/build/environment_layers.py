@@ -63,11 +63,14 @@ class EnvironmentLayers:
             self._others = self._write("packages", "Python packages", entries, advance)
         return self._others
 
-    def finish(self, serving: Sequence[Module], advance: Advance) -> list[Layer]:
-        """Write the server's layer; all layers, lowest first."""
+    def finish(
+        self, serving: Sequence[Module], links: Sequence[Entry] = (), advance: Advance = lambda _: None
+    ) -> list[Layer]:
+        """Write the layer of the server, and of links that packages need; all layers, lowest first."""
         large = sorted(self._large, key=lambda layer: layer.descriptor.annotations[TITLE])
         others = self.pack_others(advance)
-        return [*large, others, self._write("serving", "serving", self._server(serving), advance)]
+        server = [*self._server(serving), *links]
+        return [*large, others, self._write("serving", "serving", server, advance)]
 
     def _server(self, modules: Sequence[Module]) -> Iterator[Entry]:
         """The model server; and the model's folder, so that no engine has to make it up."""
