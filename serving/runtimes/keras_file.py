@@ -36,7 +36,10 @@ class KerasModel:
 
     def flatten(self, results: Any) -> list[Any]:
         """One tensor for each of `outputs`, of the structure that the model answers."""
-        return list(results.values()) if isinstance(results, dict) else keras.tree.flatten(results)
+        if isinstance(results, dict):
+            return [results[name] for name in self.outputs]
+        flat: list[Any] = keras.tree.flatten(results)
+        return flat
 
 
 def load(path: Path) -> Model:
