@@ -46,12 +46,15 @@ def _after_container(data: bytes, at: int, named: bool) -> int:
         at, count = _length(data, at + 1)
         if kind in _SIZES and not named:
             return at + count * _SIZES[kind]
+    elif kind is not None:
+        raise KeyError("a type without a count")
     end = b"}" if named else b"]"
-    while data[at : at + 1] != end if count is None else count:
+    bracketed = count is None
+    while count or (bracketed and data[at : at + 1] != end):
         at = _after_text(data, at) if named else at
         at = _after_value(data, at) if kind is None else _after_payload(data, at, kind)
-        count = None if count is None else count - 1
-    return at + (count is None)
+        count = count - 1 if count else None
+    return at + bracketed
 
 
 def _after_text(data: bytes, at: int) -> int:
