@@ -239,6 +239,7 @@ def _load(
             deliver=partial(_deliver, loop),
         )
         gc.collect()
+        gc.set_threshold(100_000)  # a large body parses into many objects, none of them garbage
         gc.freeze()  # what a framework has made is not garbage: no collection needs to look through it
         journal.ready(served, batcher, time.monotonic() - started)
         state.ready = Ready(served, batcher)

@@ -13,7 +13,7 @@ class TensorSpec:
     """One tensor; the first dimension counts rows, None is a free dimension, shape None a free rank."""
 
     name: str
-    dtype: str  # NumPy's name, "bfloat16" or "string"
+    dtype: str  # NumPy's name, "bfloat16", "string" or "json"
     shape: Shape | None
 
     @property

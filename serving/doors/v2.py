@@ -34,6 +34,7 @@ from serving.tensors import MAX_RANK, Tensor, json_name, numpy_dtype, objects, t
 
 HEADER_LENGTH = "inference-header-content-length"
 SERVER = "ml-containerize"
+HINTS = frozenset({"content_type", "priority", "timeout"})  # no answer depends on them
 _REQUEST = ("id", "model_name", "model_version", "parameters", "inputs", "outputs")
 _INPUT = ("name", "shape", "datatype", "parameters", "data")
 
@@ -106,6 +107,8 @@ def _head(served: Served, body: Mapping[str, Any]) -> dict[str, str]:
 
 def _parameters(owner: Mapping[str, Any], field: str, known: Sequence[str]) -> dict[str, Any]:
     value = owner.get("parameters")
+    if type(value) is dict:
+        value = {name: each for name, each in value.items() if name not in HINTS}
     return {} if value is None else members(value, known, field)
 
 

@@ -107,7 +107,7 @@ def _declared(schema: Any) -> Signature:
         raise ModelUnusable(f"{what}, and no {SIGNATURE_FILE} in the archive says what that means")
     return Signature(
         tuple(TensorSpec(one.name, "float32", None) for one in arguments),
-        tuple(TensorSpec(name, "float32", None) for name in _output_names(range(len(parts)))),
+        tuple(TensorSpec(name, "float32", None) for name in _output_names(parts)),
     )
 
 
@@ -153,7 +153,7 @@ def _output_names(structure: Any) -> list[str]:
 
 def _spec(name: str, value: Any) -> TensorSpec:
     if not isinstance(value, torch.Tensor):
-        raise ModelUnusable(f"{name!r} is no tensor but {value!r}; only tensors can be sent")
+        raise ModelUnusable(f"the program takes or gives {name!r}, and only tensors can be sent")
     dtype = str(value.dtype).removeprefix("torch.")
     if dtype not in _SENDABLE or not value.dim():
         raise ModelUnusable(

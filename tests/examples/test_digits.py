@@ -13,9 +13,11 @@ import pytest
 
 from ml_containerize.smoke.cases import Case, load_cases
 from ml_containerize.smoke.compare import compare
+from serving.doors.rows import predict
 from serving.errors import Refused
-from serving.predict import predict
+from serving.http import Request
 from serving.runtimes import Model
+from serving.served import Served
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DIGITS = EXAMPLES / "digits"
@@ -55,8 +57,10 @@ def test_a_recorded_case_is_answered_as_recorded(form: str, case: Case, models: 
 
 
 def answer_of(model: Model, case: Case) -> tuple[dict[str, Any], int]:
+    request = Request("POST", "/predict", body=json.dumps(case.request).encode())
     try:
-        return predict(model, json.dumps(case.request).encode(), max_rows=100), 200
+        task = predict(Served("digits", "1", model, max_rows=100), request)
+        return json.loads(task.write(model.predict(task.batch, task.signature)).body), 200
     except Refused as refused:
         return dict(refused.as_json()), refused.status
 

@@ -393,7 +393,7 @@ SIZE = "inputs[0].parameters.binary_data_size"
         (fine(model_name="o"), "model_name", "is 'o', but the path asks for 'm'"),
         (fine(model_version="2"), "model_version", "is '2', but the path asks for '1'"),
         (fine(parameters=1), "parameters", "is a number, expected an object"),
-        (fine(parameters={"priority": 1}), "parameters.priority", "unknown key 'priority'"),
+        (fine(parameters={"sequence_id": 1}), "parameters.sequence_id", "unknown key 'sequence_id'"),
         (
             fine(parameters={"binary_data_output": 1}),
             "parameters.binary_data_output",
