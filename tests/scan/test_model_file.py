@@ -62,11 +62,22 @@ def ids(model: Model) -> list[str]:
     return [finding.id for finding in check_model(model).findings]
 
 
-def test_the_examples_models_are_harmless(make_model: MakeModel) -> None:
-    archive = (EXAMPLES / "digits" / "model.keras").read_bytes()
-    assert check_model(make_model("keras", {"model.keras": archive})).findings == ()
-    graph = (EXAMPLES / "digits-savedmodel" / "saved_model" / "saved_model.pb").read_bytes()
-    assert check_model(make_model("saved_model", {"saved_model.pb": graph})).findings == ()
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("keras", "digits/model.keras"),
+        ("saved_model", "digits-savedmodel/saved_model/saved_model.pb"),
+        ("onnx", "digits-onnx/model.onnx"),
+        ("skops", "wine-sklearn/model.skops"),
+        ("xgboost", "wine-xgboost/model.ubj"),
+        ("lightgbm", "wine-lightgbm/model.txt"),
+        ("torchscript", "digits-torchscript/model.pt"),
+        ("torch_export", "digits-torch-export/model.pt2"),
+    ],
+)
+def test_the_examples_models_are_harmless(make_model: MakeModel, kind: str, path: str) -> None:
+    content = (EXAMPLES / path).read_bytes()
+    assert check_model(make_model(kind, {Path(path).name: content})).findings == ()
 
 
 def test_a_lambda_layer_in_a_keras_archive_is_found(make_model: MakeModel) -> None:
