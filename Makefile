@@ -1,13 +1,13 @@
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint lock clean bench bench-build
+.PHONY: help setup demo test unit lint lock clean bench bench-build bench-serving
 
 BIN := .venv/bin
 SCRIPTS = $(shell find .ci scripts -type f -exec awk 'FNR == 1 && /^\#!.*sh/ { print FILENAME }' {} +)
 WORKFLOWS = $(wildcard .github/workflows/*.yml)
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(BIN)/ml-containerize ## make .venv with the command in .venv/bin
 
@@ -30,14 +30,18 @@ lint: $(BIN)/.dev ## check style, types, workflows, action, Dockerfile and shell
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/shellcheck $(SCRIPTS)
 
-bench: bench-build ## run every comparison
+bench: bench-build bench-serving ## run every comparison
 
 bench-build: $(BIN)/.dev ## compare build and push with the classic Dockerfile: one JSON line a case
 	@$(BIN)/python -m benchmarks.build
 
+bench-serving: $(BIN)/.dev ## compare the model server with others, a JSON line a case (ARGS="soak --seconds 600")
+	@$(BIN)/python -m benchmarks.serving $(ARGS)
+
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 RUNTIMES = tensorflow keras-jax keras-torch onnx sklearn xgboost lightgbm torch python
+PEERS = classic bentoml litserve mlflow
 
 lock: setup ## lock all requirements anew, with hashes (UV_INDEX=… names PyTorch's index for CPUs)
 	$(LOCK) pyproject.toml -o requirements/command.lock
@@ -45,6 +49,7 @@ lock: setup ## lock all requirements anew, with hashes (UV_INDEX=… names PyTor
 	$(LOCK) requirements/trivy.in -o requirements/trivy.lock
 	cd serving/requirements && for runtime in $(RUNTIMES); do \
 		../../$(LOCK) server.in $$runtime.in -o $$runtime.lock || exit; done
+	cd benchmarks/serving && for peer in $(PEERS); do ../../$(LOCK) $$peer.in -o $$peer.lock || exit; done
 	$(LOCK) pyproject.toml requirements/dev.in -o requirements/dev.lock \
 		-c requirements/command.lock -c requirements/trivy.lock \
 		$(foreach runtime,tensorflow onnx sklearn xgboost lightgbm,-c serving/requirements/$(runtime).lock)

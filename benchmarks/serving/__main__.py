@@ -1,0 +1,68 @@
+"""The model server against others: the same model, machine and processors, all in one run.
+
+One JSON line a case on stdout; what happens meanwhile on stderr. Exit status 1 where an answer was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.build.stand import say
+from benchmarks.serving.case import Case
+from benchmarks.serving.resnet import resnet50
+from benchmarks.serving.soak import soak
+from benchmarks.serving.stand import Stand
+from benchmarks.serving.start import start, start_onnx
+from benchmarks.serving.throughput import (
+    image_binary,
+    many_connections,
+    rows_32_binary,
+    rows_32_json,
+    single_row,
+)
+
+CPUS = 2
+
+CASES: dict[str, Callable[[Stand], Iterator[Case]]] = {
+    "single-row": single_row,
+    "connections-64": many_connections,
+    "rows-32-json": rows_32_json,
+    "rows-32-binary": rows_32_binary,
+    "image-binary": image_binary,
+    "resnet50": resnet50,
+    "start": start,
+    "start-onnx": start_onnx,
+    "soak": soak,
+}
+DEFAULT = [name for name in CASES if name != "soak"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("only", nargs="*", choices=[*CASES, []], help="cases to run (default: all but soak)")
+    parser.add_argument("--seconds", type=float, default=8, help="how long each load lasts (default: 8)")
+    chosen = parser.parse_args()
+    os.environ["LC_ALL"] = "C"
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CPUS])  # all that is started has the same ones
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends servers, too
+    failing = 0
+    with tempfile.TemporaryDirectory(prefix="bench-serving-") as folder:
+        stand = Stand(Path(folder), chosen.seconds)
+        for name in chosen.only or DEFAULT:
+            say(f"== {name}")
+            for case in CASES[name](stand):
+                failing += case.failing
+                print(case.line(), flush=True)
+    return 1 if failing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
