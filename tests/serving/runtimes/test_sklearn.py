@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_wine
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -94,6 +99,27 @@ def test_a_transformer_answers_its_features_and_a_sparse_answer_is_filled(tmp_pa
     model = served(tmp_path, OneHotEncoder(handle_unknown="ignore").fit(colours))
     assert outputs(model) == (TensorSpec("features_out", "float64", (None, 3)),)
     np.testing.assert_array_equal(ask(model, colours.astype(float))["features_out"], np.eye(3))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RandomForestClassifier(3, random_state=1),
+        HistGradientBoostingClassifier(max_iter=3, random_state=1),
+        KNeighborsClassifier(),
+        MLPClassifier((4,), max_iter=2000, random_state=1),
+        CalibratedClassifierCV(RidgeClassifier()),
+        make_pipeline(SelectKBest(k=5), LogisticRegression()),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_the_usual_estimators_are_served_without_further_trust(
+    estimator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    model = served(tmp_path, estimator.fit(SCALED, WINE.target))
+    answer = ask(model, SCALED)["probabilities"]
+    np.testing.assert_array_equal(answer, estimator.predict_proba(SCALED))
 
 
 class Doubled(TransformerMixin, BaseEstimator):
