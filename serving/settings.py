@@ -173,6 +173,7 @@ def prepare_frameworks(environ: MutableMapping[str, str], cpus: int) -> None:
         "TF_NUM_INTEROP_THREADS": "1",  # one batch at a time; more only adds hops from thread to thread
         "TF_NUM_INTRAOP_THREADS": str(cpus),  # the host's processors otherwise, whatever the quota
         "OMP_NUM_THREADS": str(cpus),  # ONNX Runtime, XGBoost, LightGBM, scikit-learn and PyTorch
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin between two calls take what the server needs
         "OPENBLAS_NUM_THREADS": str(cpus),
     }.items():
         environ.setdefault(name, value)

@@ -15,7 +15,7 @@ from ml_containerize.results import Decision, Outcome, ScanReport, SmokeReport
 PROOF_LIFETIME = timedelta(
     hours=24
 )  # trivy's database is rebuilt every six hours; a day-old scan is run again
-_POLICY_VERSION = 1
+_POLICY_VERSION = 2
 
 
 def decide(*reports: SmokeReport | ScanReport) -> Decision:

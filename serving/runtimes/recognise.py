@@ -70,7 +70,7 @@ FORMATS = (
     Format("pickle", "serving.runtimes.sklearn", _files(".pkl", ".pickle", ".joblib")),
     Format("xgboost", "serving.runtimes.xgboost", _xgboost),
     Format("lightgbm", "serving.runtimes.lightgbm", _files(".txt", test=_starts_with(rb"tree\r?\n"))),
-    Format("torchscript", "serving.runtimes.torch", _files(".pt", test=_is_torchscript)),
+    Format("torchscript", "serving.runtimes.torch", _files(".pt", ".pth", test=_is_torchscript)),
     Format("torch_export", "serving.runtimes.torch", _files(".pt2")),
     Format("python", "serving.runtimes.predictor", _folder_with("predictor.py")),
 )

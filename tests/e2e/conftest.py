@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import subprocess
 import sys
@@ -46,19 +45,12 @@ def vulnerable_lock() -> Callable[[Path], None]:
 
     def change(project: Path) -> None:
         lock = project / "requirements.lock"
-        lock.write_text(replace_locked(lock.read_text(), "gunicorn", VULNERABLE_GUNICORN))
+        lock.write_text(lock.read_text() + VULNERABLE_GUNICORN)
 
     return change
 
 
-def replace_locked(lock: str, name: str, entry: str) -> str:
-    """The lock with another entry for one package."""
-    changed, count = re.subn(rf"^{name}==.*?(?=^\S)", entry, lock, flags=re.DOTALL | re.MULTILINE)
-    assert count == 1
-    return changed
-
-
-# gunicorn 21.2.0 is known for CVE-2024-1135 (fixed in 22.0.0); it still runs this server
+# gunicorn 21.2.0 is known for CVE-2024-1135 (fixed in 22.0.0); this server does without it
 VULNERABLE_GUNICORN = """\
 gunicorn==21.2.0 \\
     --hash=sha256:3213aa5e8c24949e792bcacfc176fef362e7aac80b76c56f6b5122bf350722f0 \\
