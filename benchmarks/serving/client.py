@@ -1,7 +1,8 @@
 """A client that keeps to a timetable, whatever the server does, and compares every answer.
 
 wrk measures how fast a server can be; this one measures how long requests wait that come at a constant rate.
-A request counts from the moment when it was due, so that a server that stalls cannot hide its queue.
+A request that is late because all connections wait counts from the moment when it was due, so that a server
+that stalls cannot hide its queue.
 Threads with blocking sockets: the kernel wakes them within some tens of microseconds, event loops within one
 millisecond.
 """
@@ -110,7 +111,9 @@ def send_at(origin: str, load: Load, *, rate: float, seconds: float, connections
                 number, moment = next(due, (-1, 0.0))
             if number < 0:
                 return
-            time.sleep(max(0.0, moment - time.perf_counter()))
+            if (early := moment - time.perf_counter()) > 0:
+                time.sleep(early)
+                moment = time.perf_counter()  # a timer that rings late is no wait of the server's making
             if time.perf_counter() > end:
                 unsent.append(end - moment)
                 continue
