@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import skops.io
 from conftest import GIT_SETTINGS, ROOT, output_of
-from support.command import Command
+from support.command import Command, Ran
 
 pytestmark = pytest.mark.e2e
 
@@ -70,6 +70,13 @@ def wheels_for(kind: str) -> Mapping[str, str]:
     return {"UV_FIND_LINKS": folder}
 
 
+def published_env(skopeo: str, ran: Ran) -> dict[str, str]:
+    """The environment variables of the image that was published."""
+    place = f"docker://{ran.stdout.strip()}"
+    config = json.loads(output_of([skopeo, "inspect", "--config", "--tls-verify=false", place]))["config"]
+    return dict(pair.split("=", 1) for pair in config["Env"])
+
+
 @pytest.mark.parametrize(("example", "kind"), EXAMPLES.items())
 def test_an_example_of_every_format_becomes_a_tested_scanned_published_image(
     example: str, kind: str, command: Command, make_project: MakeProject, registry: str, skopeo: str
@@ -83,13 +90,26 @@ def test_an_example_of_every_format_becomes_a_tested_scanned_published_image(
     assert ran.record["model"]["format"] == kind
     assert ran.record["smoke"]["outcome"] == ran.record["scan"]["outcome"] == "passed"
     assert len(ran.record["smoke"]["cases"]) >= 2
-    place = f"docker://{ran.stdout.strip()}"
-    published = json.loads(output_of([skopeo, "inspect", "--config", "--tls-verify=false", place]))
-    env = dict(pair.split("=", 1) for pair in published["config"]["Env"])
+    env = published_env(skopeo, ran)
     assert (env["MODEL_NAME"], env["MODEL_FORMAT"]) == (example, kind)
     assert env["MODEL_HASH"] == ran.record["model_hash"]
     assert env["GIT_SHA"] == ran.record["git_sha"]
     assert env["ENVIRONMENT_KEY"] == ran.record["environment_key"]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_keras_is_served_on_the_backend_that_the_config_names(
+    backend: str, command: Command, make_project: MakeProject, registry: str, skopeo: str
+) -> None:
+    wheels, images = wheels_for(backend), f"{registry}/digits-on-{backend}"
+    project = make_project("digits")
+    for file in project.glob("requirements.*"):
+        file.unlink()
+    (project / "ml-containerize.yaml").write_text(f"name: digits\nbackend: {backend}\n")
+    ran = command("run", project, "--images", images, "--push", "--engine", "embedded", env=wheels)
+    assert ran.status == 0, ran.stderr
+    assert ran.record["smoke"]["outcome"] == "passed"
+    assert published_env(skopeo, ran)["KERAS_BACKEND"] == backend
 
 
 def test_a_pickle_passes_only_where_the_user_trusts_it_and_the_scan_is_told_so(
