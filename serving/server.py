@@ -7,6 +7,7 @@ worker accepts requests at once, and becomes ready later.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -47,6 +48,7 @@ _LOGS = {  # Granian's lines go where this server's own go
     "disable_existing_loggers": False,
     "loggers": {"_granian": {"handlers": [], "propagate": True}},
 }
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _HEADER_MILLISECONDS = 10_000
 _CONNECTIONS = 16_384  # of one worker; idle ones cost some kilobytes each
 _BODIES = 256 * 2**20  # bytes that requests under way may hold, at least four of the largest
@@ -175,6 +177,7 @@ def _metrics_folder(workers: int) -> Iterator[None]:
 
 def make_front(settings: Settings, shared: Shared) -> Front:
     """In the worker: the front over a model that is still to be loaded."""
+    _end_with_parent()
     log_to_stderr()
     state = State(draining=shared.draining)
     keys = KeyRing.from_file(settings.api_keys) if settings.api_keys else None
@@ -224,6 +227,12 @@ def make_front(settings: Settings, shared: Shared) -> Front:
         on_start=on_start,
         on_stop=on_stop,
     )
+
+
+def _end_with_parent() -> None:
+    """Let the kernel end this worker where its parent is killed (prctl(2), PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _load(

@@ -124,9 +124,7 @@ def starting(folder: Path) -> Iterator[Start]:
     yield start
     for server in servers:
         if server.process.poll() is None:
-            for pid in server.workers:
-                os.kill(pid, signal.SIGKILL)
-            server.process.kill()
+            server.process.kill()  # its workers end with it
         server.process.wait()
 
 

@@ -114,6 +114,19 @@ def test_a_worker_that_dies_while_it_loads_ends_the_server(start: Start) -> None
     assert why == "no worker lived until the model was ready; a killed one may lack memory"
 
 
+def test_workers_end_with_a_parent_that_is_killed(start: Start) -> None:
+    server = start(DIGITS, WORKERS="2")
+    server.wait_until_listening()
+    workers = server.workers
+    assert len(workers) == 2
+    server.process.kill()
+    server.process.wait()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_a_request_under_way_is_answered_before_the_end(start: Start) -> None:
     server = start(DIGITS)
     server.wait_until_listening()
