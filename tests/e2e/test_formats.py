@@ -106,6 +106,8 @@ def test_keras_is_served_on_the_backend_that_the_config_names(
     for file in project.glob("requirements.*"):
         file.unlink()
     (project / "ml-containerize.yaml").write_text(f"name: digits\nbackend: {backend}\n")
+    commit = ["git", "commit", "-q", "-a", "-m", "Choose a backend"]
+    output_of(commit, cwd=project, env={**os.environ, **GIT_SETTINGS})
     ran = command("run", project, "--images", images, "--push", "--engine", "embedded", env=wheels)
     assert ran.status == 0, ran.stderr
     assert ran.record["smoke"]["outcome"] == "passed"
