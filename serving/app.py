@@ -16,6 +16,7 @@ from serving.errors import Unauthorized
 from serving.http import Answer, Request
 from serving.openapi import document
 from serving.page import CONTENT_SECURITY_POLICY, page
+from serving.runtimes import default_signature
 from serving.state import State
 
 Render = Callable[[str], tuple[bytes, str]]  # an Accept header in, the metrics and their content type out
@@ -98,13 +99,12 @@ def about(state: State) -> dict[str, Any]:
     """What the model is, where it comes from, and what its default signature takes and gives."""
     served = state.require().served
     signatures = served.model.signatures
-    default = next(iter(signatures.values()))
     return {
         "name": served.name,
         "version": served.version,
         **served.about,
         "device": served.model.device,
-        **default.as_json(),
+        **default_signature(served.model).as_json(),
         "signatures": {name: signature.as_json() for name, signature in signatures.items()},
     }
 

@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from ml_containerize.plan.unusable import CorruptModel, UnknownFormat
 
+# what zipfile raises for an archive that is damaged, encrypted, or packed in a way it does not know
+UNREADABLE = (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError)
 _KERAS_PARTS = ("config.json", "metadata.json", "model.weights.h5")
 _EXPORT = (
     "Export the model as a program: torch.jit.script(model).save('model.pt'), or "
@@ -78,7 +80,7 @@ def _archive(path: Path, stream: BinaryIO, kind: str) -> Iterator[zipfile.ZipFil
     try:
         with zipfile.ZipFile(stream) as archive:
             yield archive
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise CorruptModel(path, f"it cannot be read as a {kind} archive ({error})") from error
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from ml_containerize.plan.archives import UNREADABLE
 from ml_containerize.plan.model import Format, Model, ModelFile
 from ml_containerize.results import Finding
 from ml_containerize.scan.danger import Danger, unreadable
@@ -92,7 +93,7 @@ def _keras(file: ModelFile) -> Iterator[Danger]:
         if len(body) > _LARGEST_CONFIG:
             raise ValueError("config.json is too large")
         yield from dangers_in(parse_config(body))
-    except (KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (*UNREADABLE, KeyError) as error:
         yield unreadable(f"its config.json cannot be read: {error}")
 
 

@@ -9,6 +9,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 
+from ml_containerize.plan.archives import UNREADABLE
 from ml_containerize.plan.model import ModelFile
 from ml_containerize.scan.danger import Danger, unreadable
 from ml_containerize.scan.imports import Import, judge
@@ -23,7 +24,7 @@ def skops_dangers(file: ModelFile) -> Iterator[Danger]:
         if len(body) > _LARGEST_SCHEMA:
             raise ValueError("schema.json is too large")
         schema = json.loads(body)
-    except (KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (*UNREADABLE, KeyError) as error:
         yield unreadable(f"its schema.json cannot be read: {error}")
         return
     for one in dict.fromkeys(_types(schema)):

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from typing import IO
 
+from ml_containerize.plan.archives import UNREADABLE
 from ml_containerize.plan.model import ModelFile
 from ml_containerize.scan.danger import Danger, unreadable
 from ml_containerize.scan.imports import judge
@@ -36,7 +37,7 @@ def torch_dangers(file: ModelFile) -> Iterator[Danger]:
     try:
         with file.source.open("rb") as stream:
             yield from _in_archive(stream, 0)
-    except (ValueError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (*UNREADABLE, KeyError) as error:
         yield unreadable(f"its archive cannot be read: {error}")
 
 
