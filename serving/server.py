@@ -238,6 +238,7 @@ def _end_with_parent() -> None:
 def _load(
     settings: Settings, shared: Shared, state: State, journal: Journal, loop: asyncio.AbstractEventLoop
 ) -> None:
+    gc.disable()  # imports make a million objects, hardly any garbage: collecting is a tenth of their time
     try:
         started = time.monotonic()
         served = load_served(settings)
@@ -247,9 +248,9 @@ def _load(
             observe=journal.called,
             deliver=partial(_deliver, loop),
         )
-        gc.collect()
-        gc.set_threshold(100_000)  # a large body parses into many objects, none of them garbage
         gc.freeze()  # what a framework has made is not garbage: no collection needs to look through it
+        gc.set_threshold(100_000)  # a large body parses into many objects, none of them garbage
+        gc.enable()
         journal.ready(served, batcher, time.monotonic() - started)
         state.ready = Ready(served, batcher)
         shared.now_ready()
