@@ -7,40 +7,16 @@ One JSON line a case on stdout; what happens meanwhile on stderr.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.build.classic import Classic
 from benchmarks.build.ours import Ours
-from benchmarks.build.stand import Stand, new_model, say
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One comparison: `ratio` says how many times better ours is."""
-
-    case: str
-    ours: float
-    other: float
-    unit: str
-    what: str
-
-    def line(self) -> str:
-        ratio = self.other / self.ours if self.ours else None
-        return json.dumps(
-            {
-                "case": self.case,
-                "ours": round(self.ours, 3),
-                "other": round(self.other, 3),
-                "unit": self.unit,
-                "ratio": ratio and round(ratio, 2),
-                "what": self.what,
-            }
-        )
+from benchmarks.build.stand import Stand, new_model
+from benchmarks.case import Case
+from benchmarks.machine import say
 
 
 def build_and_push(stand: Stand) -> list[Case]:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.build.stand import Stand, Timed, call, packages, running, say, timed
+from benchmarks.build.stand import Stand, Timed, packages, timed
+from benchmarks.machine import call, running, say
 
 HERE = Path(__file__).parent
 ACCEPT = ", ".join(

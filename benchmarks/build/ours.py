@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.build.classic import manifest_size
-from benchmarks.build.stand import Stand, Timed, call, project, say, timed
+from benchmarks.build.stand import Stand, Timed, project, timed
+from benchmarks.machine import call, say
 
 COMMAND = [sys.executable, "-I", "-m", "ml_containerize"]
 

@@ -5,25 +5,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from benchmarks.machine import ROOT, call, free_port, running, wait_for
+
 LOCK = ROOT / "serving" / "requirements" / "tensorflow.lock"
 MIB = 2**20
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +126,6 @@ def project(folder: Path, model: Path) -> Path:
     return folder
 
 
-def call(*argv: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(list(map(str, argv)), cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, argv))}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    return done.stdout
-
-
 def timed(argv: Sequence[str | Path], cwd: Path, env: dict[str, str]) -> tuple[float, int]:
     """Seconds and the largest process's peak memory in bytes."""
     start = time.monotonic()
@@ -151,31 +138,3 @@ def timed(argv: Sequence[str | Path], cwd: Path, env: dict[str, str]) -> tuple[f
             log.seek(0)
             raise SystemExit(f"{argv}\n{log.read().decode()[-4000:]}")
     return seconds, usage.ru_maxrss * 1024
-
-
-@contextmanager
-def running(argv: Sequence[str], log: Path) -> Iterator[None]:
-    with log.open("wb") as out:
-        process = subprocess.Popen(argv, stdout=out, stderr=out, start_new_session=True)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-
-
-def wait_for(url: str) -> None:
-    for _ in range(200):
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise SystemExit(f"{url} does not answer")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -13,13 +13,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.build.stand import say
-from benchmarks.serving.case import Case
+from benchmarks.case import Case
+from benchmarks.machine import say
 from benchmarks.serving.resnet import resnet50
 from benchmarks.serving.soak import soak
 from benchmarks.serving.stand import Stand
 from benchmarks.serving.start import start, start_onnx
 from benchmarks.serving.throughput import (
+    half_load,
     image_binary,
     many_connections,
     rows_32_binary,
@@ -31,6 +32,7 @@ CPUS = 2
 
 CASES: dict[str, Callable[[Stand], Iterator[Case]]] = {
     "single-row": single_row,
+    "half-load": half_load,
     "connections-64": many_connections,
     "rows-32-json": rows_32_json,
     "rows-32-binary": rows_32_binary,

@@ -1,8 +1,7 @@
-"""A client that keeps to a timetable, whatever the server does, and compares every answer.
+"""A client that compares every answer: on a timetable, or as fast as they come.
 
-wrk measures how fast a server can be; this one measures how long requests wait that come at a constant rate.
-A request that is late because all connections wait counts from the moment when it was due, so that a server
-that stalls cannot hide its queue.
+wrk measures how fast a server can be; this one, whether it is right, and how long few requests that take long
+wait. A request that is late because all connections wait counts from the moment when it was due.
 Threads with blocking sockets: the kernel wakes them within some tens of microseconds, event loops within one
 millisecond.
 """

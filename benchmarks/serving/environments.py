@@ -6,7 +6,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from benchmarks.build.stand import ROOT, call, say
+from benchmarks.machine import ROOT, call, say
 
 HERE = Path(__file__).parent
 KEPT = ROOT / ".cache" / "bench"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.build.stand import ROOT, say
+from benchmarks.machine import ROOT, say
 from benchmarks.serving.environments import KEPT, interpreter
 from benchmarks.serving.load import Array
 

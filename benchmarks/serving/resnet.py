@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from benchmarks.build.stand import ROOT, call, say
-from benchmarks.serving.case import Case
+from benchmarks.case import Case
+from benchmarks.machine import ROOT, call, say
 from benchmarks.serving.environments import interpreter
 from benchmarks.serving.load import binary_load
 from benchmarks.serving.made import Made, made

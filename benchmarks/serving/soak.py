@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from benchmarks.build.stand import say
-from benchmarks.serving.case import Case
+from benchmarks.case import Case
+from benchmarks.machine import say
 from benchmarks.serving.made import made
 from benchmarks.serving.stand import Stand
 from benchmarks.serving.targets import ours

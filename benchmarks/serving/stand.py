@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.build.stand import free_port, say
+from benchmarks.machine import free_port, say
 from benchmarks.serving.client import Checked, Connection, send_at, send_on
 from benchmarks.serving.load import Load
 from benchmarks.serving.processes import Process, running
@@ -21,7 +21,6 @@ READY = 180.0  # seconds until a server must have answered
 POLL = 0.02  # seconds between two requests to a server that starts
 WARM_UP = 2.0  # seconds at most
 CHECKS = 20.0  # requests a second whose answers are compared while wrk saturates the server
-OPEN = 64  # connections at most at a constant rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +73,14 @@ class Server:
     def saturated(self, load: Load, connections: int) -> Figures:
         """wrk on so many connections, while one more connection compares answers at a low rate."""
         saturate(self.origin, load, connections, min(WARM_UP, self.seconds))
+        return self.paced(load, connections, 0)
+
+    def paced(self, load: Load, connections: int, rate: float) -> Figures:
+        """The same at a constant rate in requests a second; 0 is as fast as they are answered."""
         with ThreadPoolExecutor(1) as pool:
             checks = pool.submit(send_at, self.origin, load, rate=CHECKS, seconds=self.seconds, connections=1)
-            found = saturate(self.origin, load, connections, self.seconds)
+            found = saturate(self.origin, load, connections, self.seconds, rate)
         return _figures(found, checks.result())
-
-    def paced(self, load: Load, rate: float) -> Checked:
-        """A constant rate in requests a second, every answer compared."""
-        found = send_at(self.origin, load, rate=rate, seconds=self.seconds, connections=OPEN)
-        report(found)
-        return found
 
     def busy(self, load: Load, connections: int) -> Checked:
         """Connections that are always busy, every answer compared: for few requests that take long."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from benchmarks.build.stand import ROOT, say
-from benchmarks.serving.case import Case
+from benchmarks.case import Case
+from benchmarks.machine import ROOT, say
 from benchmarks.serving.environments import interpreter
 from benchmarks.serving.made import Made, made
 from benchmarks.serving.stand import Stand

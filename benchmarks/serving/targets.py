@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 
-from benchmarks.build.stand import ROOT
+from benchmarks.machine import ROOT
 from benchmarks.serving.environments import interpreter
-from benchmarks.serving.load import Form, Reply, json_form
+from benchmarks.serving.load import Array, Form, Load, Reply, json_form
 from benchmarks.serving.made import Made
 from benchmarks.serving.processes import Command
 
@@ -49,6 +50,21 @@ def ours(model: Path, *, environment: str = "ours", **settings: str) -> Target:
 
     way = ", ".join(f"{name}={value}" for name, value in settings.items())
     return Target("ours", way, start, json_form("/predict", "instances", _predictions))
+
+
+def bare() -> Target:
+    """Granian without a model: what a request costs on this machine before anything is done for it."""
+
+    def start(port: int, folder: Path) -> Command:
+        where = ("--host", "127.0.0.1", "--port", str(port), "--interface", "rsgi", "--runtime-mode", "st")
+        argv = (_beside("ours", "granian"), *where, "--no-ws", "--log-level", "error", "bare:application")
+        return Command(argv, _environment("ours", folder), PEERS)
+
+    def load(batches: Sequence[Array], _: Sequence[Array]) -> Load:
+        answers = [np.zeros((1, 1), np.float32)] * len(batches)  # as bare.py has it
+        return json_form("/predict", "instances", _predictions)(batches, answers)
+
+    return Target("bare Granian", "", start, load)
 
 
 def peers(made: Made) -> dict[str, list[Target]]:

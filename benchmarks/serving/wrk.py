@@ -1,4 +1,4 @@
-"""Saturation: wrk sends as fast as the server answers, on a number of connections."""
+"""wrk: sends as fast as the server answers, or at a constant rate, on a number of connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.build.stand import ROOT, call
+from benchmarks.machine import ROOT, call
 from benchmarks.serving.load import Load
 
 SCRIPT = Path(__file__).parent / "wrk.lua"
@@ -31,14 +31,18 @@ class Saturation:
     refused: int
 
 
-def saturate(origin: str, load: Load, connections: int, seconds: float) -> Saturation:
-    """Run wrk with one thread against http://host:port; raises SystemExit where it fails."""
+def saturate(origin: str, load: Load, connections: int, seconds: float, rate: float = 0) -> Saturation:
+    """Run wrk with one thread against http://host:port; raises SystemExit where it fails.
+
+    `rate` is in requests a second; 0 is as fast as they are answered.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-wrk-") as folder:
         for index, body in enumerate(load.bodies):
             (Path(folder) / str(index)).write_bytes(body)
         argv = [
             program(), "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", f"--timeout={LONGEST}s",
-            "--latency", "-s", str(SCRIPT), origin + load.path, "--", folder, str(len(load.bodies)),
+            "--latency", "-s", str(SCRIPT), origin + load.path,
+            "--", folder, str(len(load.bodies)), str(rate),
             *(f"{name}={value}" for name, value in load.headers.items()),
         ]  # fmt: skip
         done = subprocess.run(
