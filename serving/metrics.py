@@ -160,10 +160,6 @@ class Metrics:
         self._load_seconds.set(load_seconds)
         self._model_ready.set(1)
 
-    def draining(self) -> None:
-        """The server was told to stop."""
-        self._model_ready.set(0)
-
     def lost_lines(self, log: str, lines: int) -> None:
         """A log ("access", "request") dropped lines."""
         self._lost_lines.labels(log).inc(lines)

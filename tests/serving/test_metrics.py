@@ -99,13 +99,11 @@ def test_a_value_is_in_the_bucket_whose_bound_it_does_not_exceed(metrics: Metric
         assert all(sample.value == count * (amount <= float(sample.labels["le"])) for sample in buckets)
 
 
-def test_the_model_is_ready_from_when_it_is_loaded_until_the_server_stops(metrics: Metrics) -> None:
+def test_the_model_is_ready_from_when_it_is_loaded(metrics: Metrics) -> None:
     assert value(metrics, "mlc_model_ready") == 0
     metrics.ready(INFO, 1.5)
     assert value(metrics, "mlc_model_ready") == 1
     assert value(metrics, "mlc_model_load_seconds") == 1.5
-    metrics.draining()
-    assert value(metrics, "mlc_model_ready") == 0
 
 
 def test_the_model_names_where_it_comes_from(metrics: Metrics) -> None:
