@@ -1,6 +1,6 @@
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint lock clean bench bench-build bench-serving
+.PHONY: help setup demo test unit lint generate lock clean bench bench-build bench-serving
 
 BIN := .venv/bin
 SCRIPTS = $(shell find .ci scripts -type f -exec awk 'FNR == 1 && /^\#!.*sh/ { print FILENAME }' {} +)
@@ -29,6 +29,9 @@ lint: $(BIN)/.dev ## check style, types, workflows, action, Dockerfile and shell
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/shellcheck $(SCRIPTS)
+
+generate: $(BIN)/.dev ## write what is made of declarations: action.yml, docs/reference, the schema
+	@$(BIN)/python scripts/generate.py
 
 bench: bench-build bench-serving ## run every comparison
 

@@ -1,4 +1,4 @@
-"""`make generate`: write the views of the declared options: action.yml, the README's tables, the schema."""
+"""`make generate`: write the views of what is declared: action.yml, the reference pages, the schema."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import yaml
 
+import reference
 from ml_containerize.plan.views import (
     SCHEMA_PATH,
     action_environment,
     action_inputs,
-    readme_table,
     schema_text,
 )
 
@@ -21,12 +21,12 @@ ROOT = Path(__file__).parents[1]
 
 def generated() -> dict[Path, str]:
     """Every generated file's whole content, by path below the project."""
-    action, readme = (ROOT / "action.yml").read_text(), (ROOT / "README.md").read_text()
+    action = (ROOT / "action.yml").read_text()
     inputs = yaml.safe_dump({"inputs": action_inputs()}, sort_keys=False, width=10_000)
     environment = "".join(f"        {name}: {value}\n" for name, value in action_environment().items())
     return {
         Path("action.yml"): _between(_between(action, "inputs", inputs), "env", environment),
-        Path("README.md"): _between(readme, "inputs", f"\n{readme_table()}\n\n"),
+        **reference.pages(yaml.safe_load(action)["outputs"]),
         Path(SCHEMA_PATH): schema_text(),
     }
 
@@ -43,7 +43,7 @@ def _between(text: str, name: str, content: str) -> str:
 
 def main() -> int:
     for path, content in generated().items():
-        (ROOT / path).parent.mkdir(exist_ok=True)
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / path).write_text(content)
     return 0
 

@@ -18,7 +18,7 @@ from ml_containerize.plan.views import (
     add_flags,
     flags_of,
     json_schema,
-    readme_table,
+    option_tables,
     schema_text,
 )
 
@@ -78,8 +78,8 @@ def test_every_option_is_an_input_with_a_description_and_no_default_that_would_h
     assert len(action_environment()) == len(inputs)
 
 
-def test_every_option_stands_in_the_readmes_table() -> None:
-    table = readme_table()
+def test_every_option_stands_in_the_tables() -> None:
+    table = option_tables()
     assert all(f"| `{option.name}` | " in table for option in OPTIONS)
 
 

@@ -1,4 +1,4 @@
-"""The options as others need them: argparse flags, action inputs, a README table, a JSON Schema."""
+"""The options as others need them: argparse flags, action inputs, Markdown tables, a JSON Schema."""
 
 from __future__ import annotations
 
@@ -58,17 +58,26 @@ def _described(option: Option) -> str:
     return f"{option.help} Default: `{option.default}`." if option.default else option.help
 
 
-def readme_table() -> str:
+def option_tables() -> str:
     """All options as Markdown, one table a group."""
-    return "\n\n".join(f"**{title}**\n\n{_table(options)}" for title, options in GROUPS.items())
+    return "\n\n".join(f"## {title}\n\n{_table(options)}" for title, options in GROUPS.items())
 
 
 def _table(options: Iterable[Option]) -> str:
-    rows = [
-        f"| `{option.name}` | {option.kind.label()} | {_default(option)} | {option.help} |"
-        for option in options
-    ]
-    return "\n".join(["| Input | Type | Default | Meaning |", "|---|---|---|---|", *rows])
+    heading = "| Input | Type | Default | Meaning | Not |\n|---|---|---|---|---|"
+    return "\n".join([heading, *map(_row, options)])
+
+
+def _row(option: Option) -> str:
+    cells = (f"`{option.name}`", option.kind.label(), _default(option), option.help, _except(option))
+    return f"| {' | '.join(cells)} |"
+
+
+def _except(option: Option) -> str:
+    """Where this option cannot be given."""
+    flag = "" if option.as_flag else "a flag"
+    key = "" if option.in_file else "in the file"
+    return ", ".join(filter(None, (flag, key)))
 
 
 def _default(option: Option) -> str:
