@@ -33,8 +33,8 @@ Every input is an input of the action, a flag of the command (`--name`), an envi
 column names the exceptions. An empty value is the same as none. Editors check the file against
 [the schema](../../{SCHEMA_PATH}), which `ml-containerize schema` prints.
 
-A *List* has one entry a line, a *CSV* also takes commas, a *Bool* is `true` or `false` and nothing else. As flags
-lists are repeated, and a Bool is `--push` or `--no-push`.
+A *List* has one entry a line, a *CSV* also takes commas, a *Bool* is `true` or `false` and nothing else. As
+flags lists are repeated, and a Bool is `--push` or `--no-push`.
 
 {option_tables()}
 """
@@ -46,8 +46,8 @@ def outputs_page(outputs: Mapping[str, Mapping[str, str]]) -> str:
 
 {_NOTE}
 Outputs of the action's step, as in `${{{{ steps.image.outputs.digest }}}}`. One that the run did not reach is
-empty. GitHub drops an output that contains the value of a secret: `digest`, `tag-names` and `model-hash` stand
-alone, so that an image's name that is a secret takes nothing else with it.
+empty. GitHub drops an output that contains the value of a secret: `digest`, `tag-names` and `model-hash`
+stand alone, so that an image's name that is a secret takes nothing else with it.
 
 | Output | Meaning |
 |---|---|
