@@ -74,17 +74,22 @@ def parser() -> argparse.ArgumentParser:
 def _pipeline_commands(commands: Any) -> None:
     from ml_containerize import commands as perform
 
-    stages = (
+    alone = (
         ("run", perform.run, "the whole job: plan, build, smoke, scan, push, report"),
         ("plan", perform.plan, "print every decision, made before any work"),
         ("build", perform.build, "build the image into the layout in --output"),
-        ("smoke", perform.smoke, "run the recorded predictions in a container of the built image"),
-        ("scan", perform.scan, "scan the built image and judge what was found"),
-        ("push", perform.push, "publish the built image that every gate passed"),
     )
-    for name, function, about in stages:
+    of_an_image = (
+        ("smoke", perform.smoke, "run the recorded predictions in a container of the image"),
+        ("scan", perform.scan, "scan the image and judge what was found"),
+        ("push", perform.push, "publish and tag the image that every gate passed"),
+    )
+    for name, function, about in (*alone, *of_an_image):
         command = _add(commands, name, function, about)
-        command.add_argument("path", nargs="?", metavar="PATH", help="the model project (default: .)")
+        if (name, function, about) in alone:
+            command.add_argument("path", nargs="?", metavar="PATH", help="the model project (default: .)")
+        else:
+            _add_places(command)
         command.add_argument("--json", action="store_true", help="print the record as JSON on stdout")
         add_flags(command)
 
@@ -93,7 +98,7 @@ def _helper_commands(commands: Any) -> None:
     from ml_containerize import commands as perform
 
     serve = _add(commands, "serve", perform.serve, "run an image for a person until Ctrl-C")
-    serve.add_argument("image", metavar="IMAGE", help="a registry reference or a layout folder")
+    serve.add_argument("reference", metavar="IMAGE", help="a registry reference or a layout folder")
     serve.add_argument("--port", type=int, default=0, help="loopback port (default: a free one)")
     add_flags(serve, leave_out=_all_but("engine", "gpus", "startup-timeout", "platforms", "cache-dir"))
 
@@ -113,6 +118,34 @@ def _helper_commands(commands: Any) -> None:
     lock.add_argument("--upgrade", action="store_true", help="take newer versions than the lock holds")
 
     _add(commands, "schema", perform.schema, "print the JSON Schema of ml-containerize.yaml")
+
+
+def _add_places(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "path",
+        nargs="*",
+        action=_Places,
+        metavar="PATH | IMAGE@DIGEST",
+        help="the model project (default: .), and an image in a registry (default: the one in --output)",
+    )
+
+
+class _Places(argparse.Action):
+    """A project and an image in either order: a text with `@sha256:` is the image."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        _option: str | None = None,
+    ) -> None:
+        images = [text for text in values or () if "@sha256:" in text]
+        paths = [text for text in values or () if "@sha256:" not in text]
+        if len(images) > 1 or len(paths) > 1:
+            parser.error("one project and one image at most")
+        namespace.path = next(iter(paths), None)
+        namespace.image = next(iter(images), None)
 
 
 def _all_but(*names: str) -> set[str]:

@@ -63,7 +63,7 @@ def serve(arguments: argparse.Namespace, tools: Tools) -> int:
 
     settings = _settings(arguments, tools)
     serve_image(
-        arguments.image,
+        arguments.reference,
         settings,
         port=arguments.port,
         connect=tools.connect(settings),

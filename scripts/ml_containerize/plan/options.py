@@ -24,6 +24,7 @@ from ml_containerize.plan.values import (
     inner_pattern,
     label_key,
     platform,
+    published_image,
     repository,
     tag,
 )
@@ -32,6 +33,7 @@ DEFAULT_BASE = (
     "python:3.12-slim-trixie@sha256:57cd7c3a7a273101a6485ba99423ee568157882804b1124b4dd04266317710de"
 )
 PREFIX = "ML_CONTAINERIZE_"
+COMMANDS = ("run", "plan", "build", "smoke", "scan", "push", "models", "report")  # what the action can do
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ _PATH = FilePath()
 _BOOL = Boolean()
 _TAG = Parsed("a tag (letters, digits, '_', '.', '-', at most 128)", tag)
 _IMAGE = Parsed("an image name such as ghcr.io/org/digits, without a tag", repository)
+_PUBLISHED = Parsed("an image by its digest, such as ghcr.io/org/digits@sha256:…", published_image)
 _PLATFORM = Parsed("one platform such as linux/amd64 (several need one run each)", platform)
 _CASES = Parsed("a pattern inside the project, such as smoke/*.json", inner_pattern)
 _NAME = Pattern(
@@ -110,6 +113,21 @@ _IMAGE_OPTIONS = (
 )
 _PUBLISH = (
     Option("push", _BOOL, "false", "Publish the image once every gate has passed."),
+    Option(
+        "push-by-digest",
+        _BOOL,
+        "false",
+        "`build` publishes the image under its digest, without any tag, for the gates of other jobs.",
+        in_file=False,
+    ),
+    Option(
+        "image",
+        _PUBLISHED,
+        "",
+        "The image as `name@sha256:…` that `smoke`, `scan` or `push` is about; default: the one built here.",
+        in_file=False,
+        as_flag=False,
+    ),
     Option("registry", _HOST, "", "The registry to log in to; default: that of the first image."),
     Option("username", _TEXT, "", "User name for the registry; default: Docker's own credentials."),
     Option("password", Password(), "", "Password or token for the registry.", in_file=False, as_flag=False),
@@ -151,6 +169,14 @@ _SCAN = (
     Option("trivy-path", _PATH, "", "A trivy program that is already installed."),
 )
 _RUN = (
+    Option(
+        "command",
+        Choice(COMMANDS),
+        "run",
+        "What to do: `run` is the whole job, the others are its stages and what stands around them.",
+        in_file=False,
+        as_flag=False,
+    ),
     Option("summary", _BOOL, "true", "Write the job summary."),
     Option(
         "output",

@@ -38,7 +38,7 @@ class Reading:
             why = "any user of this machine can read a command line; set ML_CONTAINERIZE_PASSWORD instead"
             self.failed.add("password")
             self.problems.append(Problem(why, where="--password"))
-        return self._texts((BY_NAME[name], text, f"--{name}") for name, text in texts.items())
+        return self._texts((BY_NAME[name], text, _typed(BY_NAME[name])) for name, text in texts.items())
 
     def environment(self, environ: Mapping[str, str]) -> Values:
         """Variables that start with ML_CONTAINERIZE_; an empty one is unset, as GitHub gives it."""
@@ -105,6 +105,11 @@ class Reading:
             self.problems.append(
                 Problem(f"this name is not read; rename it to {CONFIG_NAME}", where=shown(path, self.here))
             )
+
+
+def _typed(option: Option) -> str:
+    """How a person gave it: as a flag, or as an argument without one."""
+    return f"--{option.name}" if option.as_flag else option.name.upper()
 
 
 def _instead(option: Option) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from ml_containerize.names import Platform, Repository
+from ml_containerize.names import DigestReference, Platform, Repository
 from ml_containerize.plan.options import BY_NAME, DEFAULT_BASE
 from ml_containerize.plan.problems import Problem, WrongSettings
 from ml_containerize.plan.reading import Reading, Values
@@ -22,6 +22,7 @@ Engine = Literal["auto", "docker", "embedded"]
 Existing = Literal["refuse", "keep"]
 
 OUTPUT_NAME = ".ml-containerize"
+_NOT_THE_COMMANDS = {"command", "python-path"}  # read by the action before there is a command
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,9 @@ class Settings:
     tags: tuple[str, ...]  # extra moving tags
     tag_latest: Latest
     labels: Mapping[str, str]
-    push: bool
+    push: bool  # also true where `build` pushes by digest
+    push_by_digest: bool
+    image: DigestReference | None  # the published image that a stage is about; None: the layout's
     registry: str  # the login's registry; "" where images[0] names it
     username: str
     password: Secret
@@ -96,11 +99,21 @@ def load_settings(
     typed = reading.environment(environ) | reading.flags(flags)
     config, written = reading.config(typed.get("config"))
     values = reading.defaults() | written | typed
-    values |= {"path": reading.project, "config": config}
+    values |= {"path": reading.project, "config": config} | _implied(values)
     contradictions = [why for names, why in _contradictions(values) if not reading.failed.intersection(names)]
     if reading.problems or contradictions:
         raise WrongSettings([*reading.problems, *contradictions])
     return _settings(values, folder)
+
+
+def _implied(values: Values) -> Values:
+    """What other options say without being asked: an image in a registry is published where it is."""
+    image: DigestReference | None = values["image"] or None
+    return {
+        "push": values["push"] or values["push-by-digest"],
+        "image": image,
+        "images": values["images"] or ((image.repository,) if image else ()),
+    }
 
 
 def _contradictions(values: Values) -> Iterator[tuple[tuple[str, ...], Problem]]:
@@ -129,7 +142,7 @@ def default_name(project: Path) -> str:
 
 def _settings(values: Values, here: Path) -> Settings:
     """Every option gives the field of its own name, but for those that are found out here."""
-    named = {name.replace("-", "_"): value for name, value in values.items() if name != "python-path"}
+    named = {name.replace("-", "_"): value for name, value in values.items() if name not in _NOT_THE_COMMANDS}
     budgets = {budget.name: named.pop(budget.name) for budget in fields(Budgets)}
     project: Path = named.pop("path")
     named["name"] = named["name"] or default_name(project)

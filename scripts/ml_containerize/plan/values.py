@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from ml_containerize.names import Platform, Repository, is_tag, parse_reference
+from ml_containerize.names import DigestReference, Platform, Repository, is_tag, parse_reference
 from ml_containerize.plan.kinds import Kind, Parsed
 from ml_containerize.plan.problems import Problem, Wrong
 from ml_containerize.results import Json
@@ -28,6 +28,14 @@ def repository(text: str) -> Repository:
     if "@" in text or ":" in path:
         raise ValueError(text)
     return Repository.parse(f"{host}{slash}{path.lower()}" if slash else text.lower())
+
+
+def published_image(text: str) -> DigestReference:
+    """An image in a registry by its digest; a tag between name and digest says nothing and is dropped."""
+    reference = parse_reference(text.lower())
+    if not isinstance(reference, DigestReference):
+        raise ValueError(text)
+    return reference
 
 
 def platform(text: str) -> Platform:
