@@ -1,6 +1,6 @@
 """What the stages hand to each other: frozen facts, each the argument of the next step.
 
-settings → Plan → Image → SmokeReport, ScanReport → Decision → Release → Record
+settings → Plan → Image → SmokeReport, ScanReport → Comparison → Decision → Release → Record
 """
 
 from __future__ import annotations
@@ -22,6 +22,23 @@ class Outcome(StrEnum):
     REUSED = "reused"
 
 
+Scalar = str | float | bool | None  # a value of a JSON document that holds no others
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer in a bounded number of values, to be compared with another one's later.
+
+    `values` are the elements of the answer in their order, and evenly spread ones where there are too many;
+    `form` is the SHA-256 of the answer without its values: its keys, and the lengths of its lists.
+    """
+
+    status: int  # HTTP's
+    form: str
+    count: int  # elements of the whole answer
+    values: tuple[Scalar, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class CaseResult:
     """One smoke case: what it measured (milliseconds) and, where it failed, why."""
@@ -31,6 +48,27 @@ class CaseResult:
     milliseconds: float
     problem: str = ""
     prediction: str = ""  # a short rendering of the first prediction, for people
+    request: str = ""  # SHA-256 of the request's canonical JSON
+    rtol: float = 0.0
+    atol: float = 0.0
+    answered: Answered | None = None  # None where there was no answer, or too much to keep
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output of the model; -1 in `shape` is a free size."""
+
+    name: str
+    datatype: str  # the Open Inference Protocol's, such as FP32
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What the model takes and gives, as `GET /v2/models/<name>` tells."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +87,7 @@ class SmokeReport:
     problems: tuple[str, ...] = ()  # why it failed, budgets included
     notices: tuple[str, ...] = ()  # what the engine could not enforce, why it was skipped
     log_tail: str = ""
+    interface: Interface | None = None  # None where the server tells none
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +121,60 @@ class ScanReport:
     ignored: tuple[Finding, ...] = ()  # what it would have refused but for a rule
     problems: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One fact of two images; None where an image has none."""
+
+    name: str
+    before: Scalar
+    after: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """How two images differ, as far as labels, annotations and layer lists tell; sizes in stored bytes."""
+
+    model: tuple[Change, ...] = ()  # name, format, hash
+    metrics: tuple[Change, ...] = ()
+    packages: tuple[Change, ...] = ()
+    base: tuple[Change, ...] = ()  # name, digest
+    configuration: tuple[Change, ...] = ()  # what an engine starts, and how
+    labels: tuple[Change, ...] = ()  # those that the parts above do not tell
+    layers: tuple[str, ...] = ()  # whose layers differ: base, packages, serving, model
+    size_before: int = 0
+    size_after: int = 0
+    new_bytes: int = 0  # of the layers that only the later image has
+    notices: tuple[str, ...] = ()  # what cannot be told
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A case whose answer is another one now: by how much at most, None where it is not a matter of size."""
+
+    name: str
+    absolute: float | None
+    relative: float | None
+    what: str  # in words, for people
+    before: str = ""  # short renderings of the first prediction
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """This image beside the one that is in use: what changed, and what that means for those who use it."""
+
+    outcome: Outcome
+    before: str = ""  # what was named, and the digest that it has
+    headline: str = ""  # the whole in one line
+    differences: Differences | None = None
+    measured: tuple[Change, ...] = ()  # start, latency, memory, vulnerabilities
+    compared: int = 0  # cases that both were asked
+    moved: tuple[Move, ...] = ()
+    breaks: tuple[str, ...] = ()  # what existing clients of the interface trip over
+    problems: tuple[str, ...] = ()  # why it is refused
+    notices: tuple[str, ...] = ()  # what could not be compared, and why
 
 
 @dataclass(frozen=True, slots=True)

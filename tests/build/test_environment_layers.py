@@ -7,11 +7,11 @@ import pytest
 from ml_containerize.build.base import BasePython
 from ml_containerize.build.bytecode import bytecode_path
 from ml_containerize.build.environment_layers import OWN_LAYER_SIZE, EnvironmentLayers
-from ml_containerize.build.image import TITLE
 from ml_containerize.build.venv import Distribution, Module
 from ml_containerize.oci.archive import list_entries
 from ml_containerize.oci.layers import Entry, Layer
 from ml_containerize.oci.layout import Layout
+from ml_containerize.plan.labels import PACKAGES, TITLE
 
 SITE = "opt/venv/lib/python3.12/site-packages"
 
@@ -81,6 +81,16 @@ def test_the_order_in_which_packages_get_ready_does_not_show(
         "Python packages",
         "serving",
     ]
+
+
+def test_layers_name_the_packages_in_them(tmp_path: Path, layout: Layout, python: BasePython) -> None:
+    layers = EnvironmentLayers(layout, python)
+    layers.add([package(tmp_path, name, size) for name, size in (("flask", 1), ("click", 1))], {}, ignore)
+    layers.add([package(tmp_path, "numpy", OWN_LAYER_SIZE)], {}, ignore)
+    own, others, server = layers.finish([], advance=ignore)
+    assert own.descriptor.annotations[PACKAGES] == "numpy==1.0"
+    assert others.descriptor.annotations[PACKAGES] == "click==1.0\nflask==1.0"
+    assert PACKAGES not in server.descriptor.annotations
 
 
 def test_a_module_without_bytecode_goes_without(tmp_path: Path, layout: Layout, python: BasePython) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ml_containerize.build.cache import EnvironmentCache
-from ml_containerize.build.image import ENVIRONMENT_KEY, own_layers
+from ml_containerize.build.image import own_layers
 from ml_containerize.console import Console, human_size
 from ml_containerize.errors import EnvironmentMissing
 from ml_containerize.names import Repository, parse_reference
@@ -19,6 +19,7 @@ from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.manifest import PlatformNotFound
 from ml_containerize.oci.registry import Connect
 from ml_containerize.plan.decide import Plan
+from ml_containerize.plan.labels import ENVIRONMENT_KEY
 
 
 def environment_cache(plan: Plan) -> EnvironmentCache:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from ml_containerize.build.base import BasePython
 from ml_containerize.build.bytecode import bytecode_path
-from ml_containerize.build.image import TITLE, notes
+from ml_containerize.build.image import notes
 from ml_containerize.build.venv import Distribution, Module, skeleton, with_folders
 from ml_containerize.console import Advance
 from ml_containerize.oci.layers import Entry, Layer, write_layer
 from ml_containerize.oci.layout import Layout
+from ml_containerize.plan.labels import PACKAGES, TITLE
 from ml_containerize.plan.model import MODEL_FOLDER
 
 OWN_LAYER_SIZE = 32 * 2**20  # bytes; an unpacked package of this size or more gets a layer of its own
@@ -47,7 +48,7 @@ class EnvironmentLayers:
         self.bytecode |= bytecode
         for one in distributions:
             if is_large(one) or self._others:
-                self._large.append(self._write("packages", one.title, self._entries([one]), advance))
+                self._large.append(self._packages(one.title, [one], (), advance))
             else:
                 self._small.append(one)
 
@@ -59,8 +60,8 @@ class EnvironmentLayers:
     def pack_others(self, advance: Advance) -> Layer:
         """Write the one layer of all packages that have none of their own; only large ones may come after."""
         if self._others is None:
-            entries = [*skeleton(self.python), *self._entries(self._small)]
-            self._others = self._write("packages", "Python packages", entries, advance)
+            below = skeleton(self.python)
+            self._others = self._packages("Python packages", self._small, below, advance)
         return self._others
 
     def finish(
@@ -70,7 +71,15 @@ class EnvironmentLayers:
         large = sorted(self._large, key=lambda layer: layer.descriptor.annotations[TITLE])
         others = self.pack_others(advance)
         server = [*self._server(serving), *links]
-        return [*large, others, self._write("serving", "serving", server, advance)]
+        return [*large, others, self._write("serving", server, notes("serving", "serving"), advance)]
+
+    def _packages(
+        self, title: str, distributions: Sequence[Distribution], below: Iterable[Entry], advance: Advance
+    ) -> Layer:
+        """A layer of packages, which names them in an annotation: nobody has to pull it to know them."""
+        names = "\n".join(sorted(f"{one.name}=={one.version}" for one in distributions))
+        annotations = {**notes("packages", title), PACKAGES: names}
+        return self._write(title, [*below, *self._entries(distributions)], annotations, advance)
 
     def _server(self, modules: Sequence[Module]) -> Iterator[Entry]:
         """The model server; and the model's folder, so that no engine has to make it up."""
@@ -87,12 +96,14 @@ class EnvironmentLayers:
         paths = (bytecode_path(module.path, self.python.cache_tag) for module in modules)
         return (Entry.file(path, self.bytecode[path]) for path in paths if path in self.bytecode)
 
-    def _write(self, kind: str, title: str, entries: Iterable[Entry], advance: Advance) -> Layer:
+    def _write(
+        self, title: str, entries: Iterable[Entry], annotations: Mapping[str, str], advance: Advance
+    ) -> Layer:
         return write_layer(
             self.layout,
             with_folders(entries),
             compression="zstd",
             created_by=f"ml-containerize: {title}",
-            annotations=notes(kind, title),
+            annotations=annotations,
             advance=advance,
         )

@@ -21,7 +21,7 @@ from ml_containerize.plan.locked import locked_packages
 from ml_containerize.plan.requirements import Requirement
 from ml_containerize.plan.serving import serving_folder, serving_hash
 
-BUILDER_VERSION = 1  # raise it where the same inputs come to give other environment layers
+BUILDER_VERSION = 2  # raise it where the same inputs come to give other environment layers
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,22 @@ METRICS_LIMIT = 4096  # bytes; labels travel with every look at an image
 _OCI = "org.opencontainers.image."  # https://specs.opencontainers.org/image-spec/annotations/
 _OWN = "io.ml-containerize."
 
+TITLE = f"{_OCI}title"
+REVISION = f"{_OCI}revision"
+VERSION = f"{_OCI}version"
+CREATED = f"{_OCI}created"
+BASE_NAME = f"{_OCI}base.name"
+BASE_DIGEST = f"{_OCI}base.digest"
+MODEL_NAME = f"{_OWN}model.name"
+MODEL_HASH = f"{_OWN}model.hash"
+MODEL_FORMAT = f"{_OWN}model.format"
+ENVIRONMENT_KEY = f"{_OWN}environment.key"
+METRICS = f"{_OWN}metrics"
+
+# Annotations of layers, which are read with the manifest
+LAYER = f"{_OWN}layer"  # packages, serving or model; the base's layers have none
+PACKAGES = f"{_OWN}packages"  # what is installed in a layer, a line `name==version` each
+
 
 class BadMetrics(PlanError):
     """metrics.json cannot travel as a label."""
@@ -50,18 +66,18 @@ def labels(
     """All labels by key, sorted; facts that are not known are left out."""
     base = environment.base
     facts = {
-        f"{_OCI}title": name,
-        f"{_OCI}version": identity,
-        f"{_OCI}revision": str(source.sha or ""),
+        TITLE: name,
+        VERSION: identity,
+        REVISION: str(source.sha or ""),
         f"{_OCI}source": source.url,
-        f"{_OCI}created": created(source),
-        f"{_OCI}base.name": "" if base.name.startswith("/") else base.name,
-        f"{_OCI}base.digest": str(base.digest),
-        f"{_OWN}model.name": name,
-        f"{_OWN}model.hash": str(model.hash),
-        f"{_OWN}model.format": model.format,
-        f"{_OWN}environment.key": str(environment.key),
-        f"{_OWN}metrics": _compact(metrics) if metrics is not None else "",
+        CREATED: created(source),
+        BASE_NAME: "" if base.name.startswith("/") else base.name,
+        BASE_DIGEST: str(base.digest),
+        MODEL_NAME: name,
+        MODEL_HASH: str(model.hash),
+        MODEL_FORMAT: model.format,
+        ENVIRONMENT_KEY: str(environment.key),
+        METRICS: _compact(metrics) if metrics is not None else "",
     }
     known = {key: value for key, value in facts.items() if value}
     return dict(sorted((known | dict(further)).items()))

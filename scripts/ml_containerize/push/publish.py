@@ -15,7 +15,7 @@ from ml_containerize.oci.manifest import Manifest
 from ml_containerize.oci.registry import Connect, RegistryClient
 from ml_containerize.plan.decide import Plan
 from ml_containerize.push.blobs import Delivery, deliver
-from ml_containerize.push.differences import differences
+from ml_containerize.push.differences import explain
 from ml_containerize.push.proof import Proof, read_proof, write_proof
 from ml_containerize.results import Decision, Release
 
@@ -91,7 +91,7 @@ def _identity(plan: Plan, image: Image, client: RegistryClient, connect: Connect
 
 def _differences(published: DigestReference, image: Image, connect: Connect) -> tuple[str, ...]:
     try:
-        return differences(find_image(str(published), image.platform, connect), image)
+        return explain(find_image(str(published), image.platform, connect), image)
     except ContainerizeError as error:
         return (f"parts that cannot be compared ({error.what})",)
 
