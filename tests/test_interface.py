@@ -13,7 +13,8 @@ from ml_containerize import cli
 from ml_containerize.plan.options import OPTIONS
 from ml_containerize.report.github import outputs
 from ml_containerize.report.record import Record, Result
-from reference import REFERENCE, commands
+from reference import REFERENCE
+from reference.commands import commands
 
 ROOT = Path(__file__).parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())

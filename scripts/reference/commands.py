@@ -1,65 +1,21 @@
-"""The pages of docs/reference that nobody writes: inputs, outputs, commands and exit codes as declared."""
+"""The page about the commands, from the parser itself: commands.md."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 from ml_containerize import cli
 from ml_containerize.errors import ContainerizeError
-from ml_containerize.plan.options import BY_NAME, PREFIX
-from ml_containerize.plan.views import SCHEMA_PATH, option_tables
-
-REFERENCE = Path("docs/reference")
-_NOTE = "<!-- Written by `make generate`; change what it is made of. -->\n"
-
-
-def pages(outputs: Mapping[str, Mapping[str, str]]) -> dict[Path, str]:
-    """Every generated page by path; `outputs` are those of action.yml."""
-    return {
-        REFERENCE / "inputs.md": inputs_page(),
-        REFERENCE / "outputs.md": outputs_page(outputs),
-        REFERENCE / "commands.md": commands_page(),
-    }
-
-
-def inputs_page() -> str:
-    return f"""# Inputs
-
-{_NOTE}
-Every input is an input of the action, a flag of the command (`--name`), an environment variable
-(`{PREFIX}NAME`, with `_` for `-`) and a key of `ml-containerize.yaml`, in this order of precedence; the last
-column names the exceptions. An empty value is the same as none. Editors check the file against
-[the schema](../../{SCHEMA_PATH}), which `ml-containerize schema` prints.
-
-A *List* has one entry a line, a *CSV* also takes commas, a *Bool* is `true` or `false` and nothing else. As
-flags lists are repeated, and a Bool is `--push` or `--no-push`.
-
-{option_tables()}
-"""
-
-
-def outputs_page(outputs: Mapping[str, Mapping[str, str]]) -> str:
-    rows = "\n".join(f"| `{name}` | {_cell(output['description'])} |" for name, output in outputs.items())
-    return f"""# Outputs
-
-{_NOTE}
-Outputs of the action's step, as in `${{{{ steps.image.outputs.digest }}}}`. One that the run did not reach is
-empty. GitHub drops an output that contains the value of a secret: `digest`, `tag-names` and `model-hash`
-stand alone, so that an image's name that is a secret takes nothing else with it.
-
-| Output | Meaning |
-|---|---|
-{rows}
-"""
+from ml_containerize.plan.options import BY_NAME
+from reference.text import NOTE, cell
 
 
 def commands_page() -> str:
     sections = "\n".join(_command(name, about, one) for name, about, one in commands(cli.parser()))
     return f"""# Commands
 
-{_NOTE}
+{NOTE}
 stdout carries data only, such as the image as `name@sha256:…`, or JSON with `--json`; words for people go to
 stderr. `--quiet` leaves out all but errors.
 
@@ -86,7 +42,7 @@ def _command(name: str, about: str, parser: argparse.ArgumentParser) -> str:
     usage = " ".join(["ml-containerize", name, *filter(None, map(_usage, own))])
     return "\n".join(
         (
-            f"## `{name}`\n\n{about[:1].upper()}{_cell(about[1:])}.\n",
+            f"## `{name}`\n\n{about[:1].upper()}{cell(about[1:])}.\n",
             f"```text\n{usage}{' [--INPUT VALUE]…' if given else ''}\n```\n",
             *_arguments(own),
             *_inputs(given),
@@ -126,7 +82,7 @@ def _words(action: argparse.Action) -> str:
 
 def _arguments(own: list[argparse.Action]) -> Iterator[str]:
     if own:
-        rows = "\n".join(f"| `{_words(action)}` | {_cell(action.help or '')} |" for action in own)
+        rows = "\n".join(f"| `{_words(action)}` | {cell(action.help or '')} |" for action in own)
         yield f"| Argument | Meaning |\n|---|---|\n{rows}\n"
 
 
@@ -139,11 +95,11 @@ def _inputs(given: list[str]) -> Iterator[str]:
 
 
 def _exit_codes() -> str:
-    bases = sorted(ContainerizeError.__subclasses__(), key=lambda one: one.exit_code)
-    known = [one for one in bases if one.__module__ == ContainerizeError.__module__]
-    rows = [f"| {one.exit_code} | {one.title}: {(one.__doc__ or '').strip()} |" for one in known]
+    rows = [f"| {one.exit_code} | {one.title}: {(one.__doc__ or '').strip()} |" for one in bases()]
     return "\n".join(["| 0 | done |", *rows, "| 130 | interrupted: Ctrl-C or SIGTERM; nothing was tagged. |"])
 
 
-def _cell(text: str) -> str:
-    return text.replace("%%", "%").replace("|", "\\|").replace("\n", " ")
+def bases() -> list[type[ContainerizeError]]:
+    """One class for each exit code."""
+    bases = sorted(ContainerizeError.__subclasses__(), key=lambda one: one.exit_code)
+    return [one for one in bases if one.__module__ == ContainerizeError.__module__]

@@ -1,0 +1,23 @@
+"""The pages of docs/reference that nobody writes, made from what the code declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from reference.commands import commands_page
+from reference.errors import errors_page
+from reference.options import config_page, inputs_page, outputs_page
+
+REFERENCE = Path("docs/reference")
+
+
+def pages(outputs: Mapping[str, Mapping[str, str]]) -> dict[Path, str]:
+    """Every generated page by path; `outputs` are those of action.yml."""
+    return {
+        REFERENCE / "inputs.md": inputs_page(),
+        REFERENCE / "outputs.md": outputs_page(outputs),
+        REFERENCE / "commands.md": commands_page(),
+        REFERENCE / "config.md": config_page(),
+        REFERENCE / "errors.md": errors_page(),
+    }
