@@ -9,7 +9,17 @@ from typing import Any, TypeVar
 
 from ml_containerize.errors import PushError
 from ml_containerize.names import Digest, DigestReference, TagReference
-from ml_containerize.results import CaseResult, Finding, Json, Outcome, ScanReport, SmokeReport
+from ml_containerize.results import (
+    Answered,
+    CaseResult,
+    Finding,
+    Interface,
+    Json,
+    Outcome,
+    ScanReport,
+    SmokeReport,
+    Tensor,
+)
 
 _Report = TypeVar("_Report", SmokeReport, ScanReport)
 
@@ -34,11 +44,28 @@ def parse_smoke(value: Json) -> SmokeReport:
             **_known(SmokeReport, value),
             "outcome": Outcome(value["outcome"]),
             "digest": Digest.parse(value["digest"]) if value.get("digest") else None,
-            "cases": tuple(CaseResult(**_known(CaseResult, case)) for case in value.get("cases", ())),
+            "cases": tuple(map(_parse_case, value.get("cases", ()))),
             "problems": tuple(value.get("problems", ())),
             "notices": tuple(value.get("notices", ())),
+            "interface": _parse_interface(value.get("interface")),
         }
     )
+
+
+def _parse_case(value: Json) -> CaseResult:
+    kept = value.get("answered")
+    answered = Answered(**{**_known(Answered, kept), "values": tuple(kept["values"])}) if kept else None
+    return CaseResult(**{**_known(CaseResult, value), "answered": answered})
+
+
+def _parse_interface(value: Json | None) -> Interface | None:
+    if not value:
+        return None
+    inputs, outputs = (
+        tuple(Tensor(**{**_known(Tensor, one), "shape": tuple(one["shape"])}) for one in value[side])
+        for side in ("inputs", "outputs")
+    )
+    return Interface(inputs, outputs)
 
 
 def parse_scan(value: Json) -> ScanReport:

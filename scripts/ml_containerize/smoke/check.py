@@ -10,17 +10,20 @@ from itertools import cycle
 
 from ml_containerize.command import run
 from ml_containerize.console import Console
+from ml_containerize.oci.config import env_of
 from ml_containerize.oci.image import Image
 from ml_containerize.plan.decide import Plan
 from ml_containerize.plan.host import runs_here
 from ml_containerize.plan.settings import Budgets
 from ml_containerize.results import CaseResult, Outcome, SmokeReport
+from ml_containerize.smoke.answered import answered, request_hash, within_bounds
 from ml_containerize.smoke.cases import Case, load_cases, parse_json
 from ml_containerize.smoke.client import Answer, NoAnswer
 from ml_containerize.smoke.compare import compare, show_prediction
 from ml_containerize.smoke.engine import Engine, ForeignPlatform, Server, StartFailed, with_engine
 from ml_containerize.smoke.engines import engines
 from ml_containerize.smoke.gpus import GpuRequest, parse_gpus
+from ml_containerize.smoke.interface import parse_interface
 from ml_containerize.smoke.measure import Measured, over_budget
 from ml_containerize.smoke.readiness import Ready, ready_server
 
@@ -69,7 +72,9 @@ def examine(engine: Engine, image: Image, examination: Examination, console: Con
     try:
         with ready_server(engine, image, examination.gpus, examination.startup_timeout) as ready:
             console.info(f"ready in {ready.startup_seconds:.1f} s, GPU: {ready.server.gpu}")
-            report = _ask_and_judge(report, ready, examination, console)
+            name = env_of(image.config).get("MODEL_NAME", "")
+            interface = parse_interface(ready.client.model_metadata(name)) if name else None
+            report = _ask_and_judge(replace(report, interface=interface), ready, examination, console)
     except StartFailed as failure:
         if _is_foreign(image, failure):
             raise ForeignPlatform(image.platform, engine.name) from failure
@@ -98,7 +103,7 @@ def _ask_and_judge(
         latency_p50_ms=measured.p50_ms,
         latency_p95_ms=measured.p95_ms,
         memory_bytes=measured.memory_bytes,
-        cases=results,
+        cases=within_bounds(results),
         problems=tuple(problems),
         log_tail=_tail(ready.server.log()) if problems else "",
     )
@@ -123,15 +128,23 @@ def ask_cases(ready: Ready, cases: Sequence[Case], console: Console) -> Iterator
 
 def judge(case: Case, answer: Answer) -> CaseResult:
     """Hold one answer against what was recorded."""
+    content, problems = parse_json(answer.body)
     if answer.status != case.status:
         problems = [f"answered {answer.status}, expected {case.status}: {answer.excerpt}"]
-        return CaseResult(case.name, False, answer.milliseconds, problems[0])
-    content, problems = parse_json(answer.body)
-    if problems:
-        return CaseResult(case.name, False, answer.milliseconds, f"the answer is {problems[0]}")
-    problems = compare(case.expect, content, case.tolerance)
+    elif problems:
+        problems = [f"the answer is {problems[0]}"]
+    else:
+        problems = compare(case.expect, content, case.tolerance)
     return CaseResult(
-        case.name, not problems, answer.milliseconds, "; ".join(problems), _shown(answer, content)
+        case.name,
+        not problems,
+        answer.milliseconds,
+        "; ".join(problems),
+        _shown(answer, content),
+        request_hash(case.request),
+        case.tolerance.rtol,
+        case.tolerance.atol,
+        answered(answer.status, content),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import requests
 from requests.exceptions import ConnectionError as NotConnected
@@ -81,8 +82,15 @@ class Client:
 
     def describe(self) -> Json:
         """The model's signature, GET /; empty where the server tells none."""
+        return self._told("/")
+
+    def model_metadata(self, name: str) -> Json:
+        """The model's metadata in the Open Inference Protocol; empty where the server tells none."""
+        return self._told(f"/v2/models/{quote(name, safe='')}")
+
+    def _told(self, path: str) -> Json:
         try:
-            told = self.session.get(f"{self.url}/", timeout=_READY_SECONDS).json()
+            told = self.session.get(f"{self.url}{path}", timeout=_READY_SECONDS).json()
         except RequestException:
             return {}
         return told if isinstance(told, dict) else {}
