@@ -11,6 +11,7 @@ import yaml
 from generate import generated
 from ml_containerize import cli
 from ml_containerize.plan.options import OPTIONS
+from ml_containerize.plan.selection import Selection
 from ml_containerize.report.github import outputs
 from ml_containerize.report.record import Record, Result
 from reference import REFERENCE
@@ -36,12 +37,13 @@ def test_every_input_reaches_the_command_through_the_environment_and_not_the_she
 
 
 def test_the_action_declares_the_outputs_that_the_command_writes() -> None:
-    assert set(ACTION["outputs"]) == set(outputs(Record(Result.FAILED, ()), Path()))
+    of_models = Selection((), (), False, "").outputs()
+    assert set(ACTION["outputs"]) == {*outputs(Record(Result.FAILED, ()), Path()), *of_models}
 
 
 def test_every_option_is_a_flag_of_run_unless_it_says_otherwise() -> None:
     known = cli.parser().parse_args(["run"])
-    assert [o.name for o in OPTIONS if o.as_flag and not hasattr(known, o.name)] == []
+    assert [o.name for o in OPTIONS if o.as_flag and not o.only_for and not hasattr(known, o.name)] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)

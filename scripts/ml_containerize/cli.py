@@ -97,6 +97,14 @@ def _pipeline_commands(commands: Any) -> None:
 def _helper_commands(commands: Any) -> None:
     from ml_containerize import commands as perform
 
+    models = _add(commands, "models", perform.models, "list the model projects of a repository")
+    models.add_argument("path", nargs="?", metavar="ROOT", help="the folder to search (default: .)")
+    models.add_argument(
+        "--tag", metavar="TAG", help="only those that this git tag releases (default: the event's)"
+    )
+    models.add_argument("--json", action="store_true", help="print a matrix for GitHub as JSON on stdout")
+    add_flags(models, only_for="models")
+
     serve = _add(commands, "serve", perform.serve, "run an image for a person until Ctrl-C")
     serve.add_argument("reference", metavar="IMAGE", help="a registry reference or a layout folder")
     serve.add_argument("--port", type=int, default=0, help="loopback port (default: a free one)")
@@ -108,10 +116,10 @@ def _helper_commands(commands: Any) -> None:
     record.add_argument("--rtol", type=float, default=1e-4, help="relative tolerance (default: 1e-4)")
     record.add_argument("--atol", type=float, default=1e-6, help="absolute tolerance (default: 1e-6)")
     record.add_argument(
-        "--python", type=Path, default=Path(sys.executable), help="the Python that has the framework"
+        "--python", type=Path, help="a Python that loads the model (default: one with the locked packages)"
     )
     record.add_argument("--force", action="store_true", help="replace cases of the same name")
-    add_flags(record, leave_out=_all_but("config", "model"))
+    add_flags(record, leave_out=_all_but("config", "model", "cache-dir"))
 
     lock = _add(commands, "lock", perform.lock, "lock requirements.txt with hashes into requirements.lock")
     lock.add_argument("path", nargs="?", metavar="PATH", help="the model project (default: .)")

@@ -23,25 +23,25 @@ def run(arguments: argparse.Namespace, tools: Tools) -> int:
 
 
 def build(arguments: argparse.Namespace, tools: Tools) -> int:
-    from ml_containerize.pipeline import build_image
+    from ml_containerize.stages import build_image
 
     return _recorded(arguments, tools, build_image)
 
 
 def smoke(arguments: argparse.Namespace, tools: Tools) -> int:
-    from ml_containerize.pipeline import smoke_image
+    from ml_containerize.stages import smoke_image
 
     return _recorded(arguments, tools, smoke_image)
 
 
 def scan(arguments: argparse.Namespace, tools: Tools) -> int:
-    from ml_containerize.pipeline import scan_image
+    from ml_containerize.stages import scan_image
 
     return _recorded(arguments, tools, scan_image)
 
 
 def push(arguments: argparse.Namespace, tools: Tools) -> int:
-    from ml_containerize.pipeline import push_image
+    from ml_containerize.stages import push_image
 
     return _recorded(arguments, tools, push_image)
 
@@ -54,6 +54,21 @@ def plan(arguments: argparse.Namespace, tools: Tools) -> int:
     settings = _settings(arguments, tools)
     made = make_plan(settings, tools, tools.connect(settings), Trail(tools.console))
     _print(_dumped(plan_as_json(made)) if arguments.json else render_plan(made))
+    return 0
+
+
+def models(arguments: argparse.Namespace, tools: Tools) -> int:
+    """Print the model projects that were asked for, one path a line, or a matrix as JSON."""
+    from ml_containerize.plan.selection import load_wanted, select
+    from ml_containerize.plan.views import flags_of
+    from ml_containerize.report.github import write_outputs
+
+    root = _project(arguments, tools)
+    wanted = load_wanted(root, flags_of(arguments), arguments.tag or "", tools.environ)
+    selection = select(wanted, run=tools.run, environ=tools.environ)
+    tools.console.info(selection.reason)
+    write_outputs(selection.outputs(), tools.environ)
+    _print(_dumped(selection.as_json()) if arguments.json else "\n".join(selection.paths))
     return 0
 
 
@@ -75,13 +90,14 @@ def serve(arguments: argparse.Namespace, tools: Tools) -> int:
 
 def record(arguments: argparse.Namespace, tools: Tools) -> int:
     """Write smoke cases with the answers that the model itself gives."""
+    from ml_containerize.build.local import locked_python
     from ml_containerize.smoke.record import record as record_cases
 
     settings = _settings(arguments, tools)
     written = record_cases(
         settings,
         arguments.requests,
-        python=arguments.python,
+        python=locked_python(settings, arguments.python, tools.environ, tools.run, tools.console),
         rtol=arguments.rtol,
         atol=arguments.atol,
         force=arguments.force,

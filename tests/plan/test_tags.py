@@ -13,7 +13,7 @@ SHA = GitSha("a" * 40)
 
 
 def tags(latest: Any = "auto", extra: tuple[str, ...] = (), **source: Any) -> tuple[str, ...]:
-    return moving_tags(Source(SHA, **source), extra, latest)
+    return moving_tags(Source(SHA, **source), extra, latest, "digits")
 
 
 def test_the_identity_is_made_of_commit_and_model() -> None:

@@ -94,7 +94,7 @@ def _candidates(folder: Path, output: Path, depth: int) -> Iterator[Path]:
             if entry.name.startswith("."):
                 continue
             path = folder / entry.name
-            if entry.name == PREDICTOR or _is_model(path):
+            if entry.name == PREDICTOR or is_model(path):
                 yield path
             elif entry.is_dir() and path != output:
                 yield from _in_folder(path, output, depth)
@@ -115,7 +115,7 @@ def _is_onnx_folder(folder: Path) -> bool:
         return False
 
 
-def _is_model(path: Path) -> bool:
+def is_model(path: Path) -> bool:
     """By the name where that says it, otherwise by the beginning of the file."""
     if path.suffix in _CHECKPOINTS:
         return _is_torchscript(path)

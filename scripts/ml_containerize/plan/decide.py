@@ -73,7 +73,7 @@ def decide(
     )
     if settings.push and source.dirty and not settings.allow_dirty:
         raise DirtyTree(project)
-    tags = moving_tags(source, settings.tags, settings.tag_latest)
+    tags = moving_tags(source, settings.tags, settings.tag_latest, settings.name)
     base = find_base(settings.base_image, settings.platform, resolve_base)
     environment = plan_environment(project, settings.requirements, base, settings.platform, chosen.runtime)
     with console.progress("hashing the model", sum(file.size for file in files)) as advance:

@@ -17,6 +17,7 @@ TIME_LIMIT = 120.0  # seconds
 # A repository's own configuration must not start programs, and a look at it must not write its index.
 _OPTIONS = ("--no-optional-locks", "--literal-pathspecs", "-c", "core.fsmonitor=false")
 _HOOK_VARIABLES = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+_LINK, _SUBMODULE = "120000", "160000"  # modes in the index, gitformat-index(5)
 _SCP = re.compile(r"(?:[\w.-]+@)?([\w.-]+):(?!//)(.+)")
 
 
@@ -69,6 +70,14 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracked:
+    """A file that git keeps: its path below the repository's root, and if it is a symbolic link."""
+
+    path: str
+    link: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Git:
     """One repository, looked at but never written to."""
 
@@ -93,7 +102,7 @@ class Git:
     def commit(self, name: str) -> Commit | None:
         """A commit, or None where this clone does not have it."""
         style = ("--no-show-signature", "--decorate=full", "--format=%H%n%ct%n%D")
-        done = self._run("log", "-1", *style, name, "--")
+        done = self._run("log", "-1", *style, "--end-of-options", name, "--")
         if not done.ok:
             return None
         sha, epoch, refs = (*done.stdout.split("\n"), "")[:3]
@@ -109,6 +118,30 @@ class Git:
         options = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
         entries = self.ask("status", *options, "--", *inside).split("\0")
         return [Change(self.root / entry[3:], entry.startswith("??")) for entry in entries if entry]
+
+    def resolve(self, name: str) -> GitSha | None:
+        """The commit that a name or an expression such as `HEAD^1` stands for, if this clone has it."""
+        done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return GitSha(done.stdout.strip()) if done.ok else None
+
+    def merge_base(self, one: GitSha, other: GitSha) -> GitSha | None:
+        """Where the histories of two commits parted; None where this clone does not reach back so far."""
+        done = self._run("merge-base", str(one), str(other))
+        return GitSha(done.stdout.split()[0]) if done.ok else None
+
+    def is_shallow(self) -> bool:
+        return self.ask("rev-parse", "--is-shallow-repository").strip() == "true"
+
+    def files(self) -> list[Tracked]:
+        """Every file of the index, sorted by path; submodules are left out."""
+        entries = (entry.partition("\t") for entry in self.ask("ls-files", "--stage", "-z").split("\0"))
+        modes = {path: stage[:6] for stage, _, path in entries if path}
+        return [Tracked(path, mode == _LINK) for path, mode in sorted(modes.items()) if mode != _SUBMODULE]
+
+    def differing(self, before: GitSha, after: GitSha) -> list[str]:
+        """The paths whose files differ between two commits, those of both ends of a renaming included."""
+        options = ("-r", "-z", "--name-only", "--no-renames")
+        return [path for path in self.ask("diff-tree", *options, str(before), str(after)).split("\0") if path]
 
     def url(self) -> str:
         """Where the repository was cloned from, if that is a public address."""

@@ -28,10 +28,12 @@ class BadEvent(PlanError):
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """A pull request's number, and the last commit that its author pushed."""
+    """A pull request's number, the last commit that its author pushed, and the branch it is to go into."""
 
     number: int
     head: GitSha
+    base: str = ""  # the tip of that branch when the event happened; "" where nothing tells
+    base_branch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Workflow:
     url: str
     workspace: Path
     pull_request: PullRequest | None
+    before: str = ""  # the commit that a push or a merge group stands on; "" where nothing tells
+    forced: bool = False  # a push that threw commits away
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Workflow | None:
@@ -50,13 +54,16 @@ class Workflow:
         sha, ref = environ.get("GITHUB_SHA", ""), environ.get("GITHUB_REF", "")
         if not sha:
             return None
+        event = _event(environ.get("GITHUB_EVENT_PATH", ""))
         server, repository = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
         return cls(
             sha=GitSha(sha),
             ref=ref,
             url=f"{server}/{repository}" if server and repository else "",
             workspace=Path(environ.get("GITHUB_WORKSPACE", "/")),
-            pull_request=_pull_request(_event(environ.get("GITHUB_EVENT_PATH", "")), ref, sha),
+            pull_request=_pull_request(event, ref, sha),
+            before=_before(event),
+            forced=event.get("forced") is True,
         )
 
     def concerns(self, commit: GitSha) -> bool:
@@ -85,10 +92,20 @@ def _event(path: str) -> Json:
     return event if isinstance(event, dict) else {}
 
 
+def _before(event: Json) -> str:
+    """https://docs.github.com/en/webhooks/webhook-events-and-payloads#push and #merge_group"""
+    match event:
+        case {"before": str(before)} | {"merge_group": {"base_sha": str(before)}}:
+            return before
+    return ""
+
+
 def _pull_request(event: Json, ref: str, sha: str) -> PullRequest | None:
     """From the event; without one, the ref still tells the number."""
     match event.get("pull_request"):
-        case {"number": int(number), "head": {"sha": str(head)}}:
-            return PullRequest(number, GitSha(head))
+        case {"number": int(number), "head": {"sha": str(head)}, **rest}:
+            base = rest.get("base")
+            known = base if isinstance(base, dict) else {}
+            return PullRequest(number, GitSha(head), str(known.get("sha", "")), str(known.get("ref", "")))
     numbered = re.match(r"refs/pull/([0-9]+)/", ref)
     return PullRequest(int(numbered[1]), GitSha(sha)) if numbered else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ml_containerize.plan.folder_pattern import path_pattern
 from ml_containerize.plan.kinds import (
     Boolean,
     Choice,
@@ -21,16 +22,26 @@ from ml_containerize.plan.runtimes import BACKENDS
 from ml_containerize.plan.values import (
     BaseImage,
     Seconds,
+    image_pattern,
     inner_pattern,
     label_key,
     platform,
     published_image,
-    repository,
     tag,
 )
 
 DEFAULT_BASE = (
     "python:3.12-slim-trixie@sha256:57cd7c3a7a273101a6485ba99423ee568157882804b1124b4dd04266317710de"
+)
+SHARED = (  # what a change of can reach every model of a repository; all at its root
+    ".github/workflows",
+    ".github/actions",
+    ".gitattributes",
+    ".trivyignore*",
+    "constraints*",
+    "pyproject.toml",
+    "requirements*",
+    "uv.lock",
 )
 PREFIX = "ML_CONTAINERIZE_"
 COMMANDS = ("run", "plan", "build", "smoke", "scan", "push", "models", "report")  # what the action can do
@@ -47,6 +58,7 @@ class Option:
     inside: bool = False  # a relative path starts at the project, whoever wrote it
     in_file: bool = True
     as_flag: bool = True
+    only_for: str = ""  # the one command that it is about; '' for the pipeline and its stages
 
     @property
     def variable(self) -> str:
@@ -58,10 +70,11 @@ _TEXT = Kind()
 _PATH = FilePath()
 _BOOL = Boolean()
 _TAG = Parsed("a tag (letters, digits, '_', '.', '-', at most 128)", tag)
-_IMAGE = Parsed("an image name such as ghcr.io/org/digits, without a tag", repository)
+_IMAGE = Parsed("an image name such as ghcr.io/org/{name}, without a tag", image_pattern)
 _PUBLISHED = Parsed("an image by its digest, such as ghcr.io/org/digits@sha256:…", published_image)
 _PLATFORM = Parsed("one platform such as linux/amd64 (several need one run each)", platform)
 _CASES = Parsed("a pattern inside the project, such as smoke/*.json", inner_pattern)
+_PATHS = Items(Parsed("a pattern of paths in the repository, such as models/*", path_pattern), commas=True)
 _NAME = Pattern(
     "lower case letters and digits, with '.', '_' or '-' between them",
     r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*",
@@ -106,7 +119,9 @@ _PROJECT = (
 _IMAGE_OPTIONS = (
     Option("base-image", BaseImage(), DEFAULT_BASE, "Base image, or the folder of an OCI image layout."),
     Option("platforms", _PLATFORM, "linux/amd64", "The image's platform."),
-    Option("images", Items(_IMAGE), "", "Image names to publish under, without a tag."),
+    Option(
+        "images", Items(_IMAGE), "", "Image names to publish under, without a tag; `{name}` is the model's."
+    ),
     Option("tags", Items(_TAG, commas=True), "", "Further tags that move to this image."),
     Option("tag-latest", Switch(), "auto", "Move `latest`; `auto` does it for a full release."),
     Option("labels", Pairs(label_key), "", "Further labels, `key=value`."),
@@ -195,6 +210,48 @@ _RUN = (
     ),
 )
 
+_MODELS = (
+    Option(
+        "changed",
+        _BOOL,
+        "false",
+        "Find only the models that changed since the event's base commit.",
+        in_file=False,
+        only_for="models",
+    ),
+    Option(
+        "since",
+        _TEXT,
+        "",
+        "Another commit, branch or tag to compare with.",
+        in_file=False,
+        only_for="models",
+    ),
+    Option(
+        "paths",
+        _PATHS,
+        "",
+        "Find only models in these folders of the repository, such as `models/*`.",
+        in_file=False,
+        only_for="models",
+    ),
+    Option(
+        "shared",
+        _PATHS,
+        ",".join(SHARED),
+        "Files and folders of the repository whose change concerns every model.",
+        in_file=False,
+        only_for="models",
+    ),
+    Option(
+        "max-models",
+        Number("a whole number from 1 to 256", minimum=1, maximum=256, whole=True),
+        "256",
+        "Refuse to find more models; a matrix on GitHub has at most 256 jobs.",
+        in_file=False,
+        only_for="models",
+    ),
+)
 
 GROUPS: Mapping[str, tuple[Option, ...]] = {
     "Project": _PROJECT,
@@ -203,6 +260,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     "Smoke test": _SMOKE,
     "Scan": _SCAN,
     "Run": _RUN,
+    "Find models": _MODELS,
 }
 OPTIONS = tuple(option for options in GROUPS.values() for option in options)
 BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}

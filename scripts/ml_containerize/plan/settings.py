@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from ml_containerize.names import DigestReference, Platform, Repository
-from ml_containerize.plan.options import BY_NAME, DEFAULT_BASE
+from ml_containerize.plan.options import BY_NAME, DEFAULT_BASE, OPTIONS
 from ml_containerize.plan.problems import Problem, WrongSettings
 from ml_containerize.plan.reading import Reading, Values
 from ml_containerize.plan.secret import Secret
+from ml_containerize.plan.values import image_of
 
 __all__ = ["DEFAULT_BASE", "Budgets", "Secret", "Settings", "load_settings"]
 
@@ -22,7 +23,10 @@ Engine = Literal["auto", "docker", "embedded"]
 Existing = Literal["refuse", "keep"]
 
 OUTPUT_NAME = ".ml-containerize"
-_NOT_THE_COMMANDS = {"command", "python-path"}  # read by the action before there is a command
+_NOT_THE_PIPELINES = {
+    *("command", "python-path"),  # read by the action before there is a command
+    *(option.name for option in OPTIONS if option.only_for),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +146,13 @@ def default_name(project: Path) -> str:
 
 def _settings(values: Values, here: Path) -> Settings:
     """Every option gives the field of its own name, but for those that are found out here."""
-    named = {name.replace("-", "_"): value for name, value in values.items() if name not in _NOT_THE_COMMANDS}
+    named = {
+        name.replace("-", "_"): value for name, value in values.items() if name not in _NOT_THE_PIPELINES
+    }
     budgets = {budget.name: named.pop(budget.name) for budget in fields(Budgets)}
     project: Path = named.pop("path")
     named["name"] = named["name"] or default_name(project)
+    named["images"] = tuple(dict.fromkeys(image_of(str(one), named["name"]) for one in named["images"]))
     named["base_image"] = str(named["base_image"])
     named["output"] = named["output"] or _root(project, here) / OUTPUT_NAME
     return Settings(

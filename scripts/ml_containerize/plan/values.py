@@ -19,6 +19,7 @@ OWN_LABELS = (
 RESERVED_TAG = re.compile(
     r"(?:env-[0-9a-f]{32}|(?:sha-[0-9a-f]{12}-)?model-[0-9a-f]{12}|sha256-[0-9a-f]{64})"
 )
+NAME = "{name}"  # in an image's name, the model's
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -28,6 +29,17 @@ def repository(text: str) -> Repository:
     if "@" in text or ":" in path:
         raise ValueError(text)
     return Repository.parse(f"{host}{slash}{path.lower()}" if slash else text.lower())
+
+
+def image_pattern(text: str) -> str:
+    """An image's name in which `{name}` may stand for the model's."""
+    repository(text.replace(NAME, "name"))
+    return text
+
+
+def image_of(pattern: str, name: str) -> Repository:
+    """The image's name for the model of that name."""
+    return repository(pattern.replace(NAME, name))
 
 
 def published_image(text: str) -> DigestReference:

@@ -14,13 +14,13 @@ from ml_containerize.results import Json
 SCHEMA_PATH = "schema/ml-containerize.schema.json"
 
 
-def add_flags(parser: argparse.ArgumentParser, leave_out: Iterable[str] = ()) -> None:
-    """Give the parser one flag an option; `flags_of` reads them back."""
+def add_flags(parser: argparse.ArgumentParser, leave_out: Iterable[str] = (), only_for: str = "") -> None:
+    """Give the parser one flag an option of the pipeline, or of one command; `flags_of` reads them back."""
     skipped = set(leave_out)
     for title, options in GROUPS.items():
         group = parser.add_argument_group(title)
         for option in options:
-            if option.as_flag and option.name not in skipped:
+            if option.as_flag and option.only_for == only_for and option.name not in skipped:
                 _add_flag(group, option)
     # accepted only to be refused without printing it, as argparse would
     parser.add_argument("--password", help=argparse.SUPPRESS)
