@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
+from ml_containerize.errors import ContainerizeError, PushError
+from ml_containerize.names import Digest, DigestReference
 from ml_containerize.plan.decide import Plan
 from ml_containerize.push.proof import Proof
 from ml_containerize.report.gates import plain
-from ml_containerize.results import Decision, Outcome, ScanReport, SmokeReport
+from ml_containerize.results import Decision, Json, Outcome, ScanReport, SmokeReport
 
 PROOF_LIFETIME = timedelta(
     hours=24
 )  # trivy's database is rebuilt every six hours; a day-old scan is run again
 _POLICY_VERSION = 2
+_Report = TypeVar("_Report", SmokeReport, ScanReport)
+
+
+class NoGateReport(PushError):
+    """A gate has not seen the image that is to be pushed, or not as it is asked now."""
+
+    def __init__(self, gate: str, why: str, image: DigestReference | None) -> None:
+        command = f"ml-containerize {gate} {image} --push" if image else f"ml-containerize {gate}"
+        super().__init__(
+            why,
+            f"Run `{command}` first, with the same settings; only what every gate passed is pushed.",
+        )
 
 
 def decide(*reports: SmokeReport | ScanReport) -> Decision:
@@ -48,6 +64,37 @@ def policy(plan: Plan) -> str:
         ],
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def accept_report(
+    value: Json | None, gate: str, parse: Callable[[Json], _Report], plan: Plan, image: Digest, now: datetime
+) -> tuple[_Report, str]:
+    """A gate's kept report, and when it was made, if it tells what asking the gate now would tell.
+
+    Raises NoGateReport for a report on another image, of other settings or cases, or older than a day.
+    """
+    if value is None:
+        why = f"there is no {gate} report on {image}"
+    elif value.get("digest") != str(image):
+        why = f"the {gate} report is about {str(value.get('digest'))[:80]}, not about {image}"
+    elif value.get("policy") != policy(plan):
+        why = f"the {gate} report on {image} was made under other settings or with other cases"
+    elif not is_fresh(str(value.get("checked_at")), now):
+        why = f"the {gate} report on {image} is not of the last day, but of {value.get('checked_at')}"
+    else:
+        report = _parsed(value, parse)
+        if report and report.outcome in {Outcome.PASSED, Outcome.FAILED, Outcome.REUSED}:
+            return report, value["checked_at"]
+        why = f"the {gate} report on {image} does not say whether it passed"
+    raise NoGateReport(gate, why, plan.settings.image)
+
+
+def _parsed(value: Json, parse: Callable[[Json], _Report]) -> _Report | None:
+    """The report, None where the value is of another form: whoever may write a tag may have written it."""
+    try:
+        return parse(value)
+    except (ContainerizeError, AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _file_hash(path: Path) -> str:

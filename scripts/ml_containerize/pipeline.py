@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from ml_containerize.build.direct import build, open_built, predict_image
-from ml_containerize.errors import ContainerizeError, PlanError, ScanError, SmokeError
+from ml_containerize.build.direct import build, predict_image
+from ml_containerize.errors import ContainerizeError, PlanError, ScanError, SmokeError, UsageError
 from ml_containerize.gates import decide, gate_name, is_fresh, make_proof, policy, timestamp
 from ml_containerize.oci.find import resolve_base
 from ml_containerize.oci.image import Image
@@ -16,7 +16,7 @@ from ml_containerize.plan.decide import decide as decide_plan
 from ml_containerize.plan.settings import Settings
 from ml_containerize.push.proof import Proof, read_proof
 from ml_containerize.push.publish import push
-from ml_containerize.report.gates import parse_scan, parse_smoke, read_report, reused, write_report
+from ml_containerize.report.gates import parse_scan, parse_smoke, reused, write_report
 from ml_containerize.results import Decision, Outcome, ScanReport, SmokeReport
 from ml_containerize.scan.check import scan
 from ml_containerize.smoke.cases import load_cases
@@ -39,8 +39,20 @@ class ScanRefused(ScanError):
     """The policy does not accept what the scanner found."""
 
 
+class OneStageOnly(UsageError):
+    """An option that hands an image from one job to the next was given to the whole job."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "`run` does every stage itself; `push-by-digest` is for `build`, an image for later stages",
+            "Leave them out, or name the stage, such as `command: build`.",
+        )
+
+
 def run_pipeline(settings: Settings, tools: Tools, trail: Trail) -> None:
     """The whole job. What was reached is in `trail`, also when an error ends it."""
+    if settings.push_by_digest or settings.image:
+        raise OneStageOnly
     connect = tools.connect(settings)
     plan = make_plan(settings, tools, connect, trail)
     require_cases(plan)
@@ -165,68 +177,4 @@ def refuse_unless(decision: Decision, first: SmokeReport | ScanReport) -> None:
     raise cause(
         "\n".join(("the image was refused; nothing was tagged", *decision.reasons)),
         "Each line above names its gate; the report in the output folder has the details.",
-    )
-
-
-def build_image(settings: Settings, tools: Tools, trail: Trail) -> None:
-    """Plan and build; the layout holds the image afterwards."""
-    connect = tools.connect(settings)
-    plan = make_plan(settings, tools, connect, trail)
-    with trail.stage("build", f"{plan.name} on {plan.environment.base.name}"):
-        trail.image = build(
-            plan, connect=connect, run=tools.run, console=tools.console, environ=tools.environ
-        )
-
-
-def smoke_image(settings: Settings, tools: Tools, trail: Trail) -> None:
-    """Ask the built image its recorded cases and keep the report for `push`."""
-    plan, image = _reopen(settings, tools, trail)
-    require_cases(plan)
-    report = run_smoke(plan, image, tools, trail)
-    trail.decision = decide(report)
-    refuse_unless(trail.decision, report)
-
-
-def scan_image(settings: Settings, tools: Tools, trail: Trail) -> None:
-    """Scan the built image and keep the report for `push`."""
-    plan, image = _reopen(settings, tools, trail)
-    report = run_scan(plan, image, tools, trail)
-    trail.decision = decide(report)
-    refuse_unless(trail.decision, report)
-
-
-def push_image(settings: Settings, tools: Tools, trail: Trail) -> None:
-    """Publish the built image, if the kept reports say that every gate passed these very bytes."""
-    plan, image = _reopen(settings, tools, trail)
-    smoke_report, scan_report, checked_at = _kept(plan, image, tools, trail)
-    decision = trail.decision = decide(smoke_report, scan_report)
-    refuse_unless(decision, smoke_report)
-    proof = make_proof(plan, smoke_report, scan_report, checked_at)
-    publish(plan, image, decision, proof, tools, tools.connect(settings), trail)
-
-
-def _reopen(settings: Settings, tools: Tools, trail: Trail) -> tuple[Plan, Image]:
-    """The plan, and the layout's image, which must be the one that the plan describes."""
-    connect = tools.connect(settings)
-    plan = make_plan(settings, tools, connect, trail)
-    image = trail.image = open_built(plan, connect=connect, console=tools.console)
-    return plan, image
-
-
-def _kept(plan: Plan, image: Image, tools: Tools, trail: Trail) -> tuple[SmokeReport, ScanReport, str]:
-    """What `smoke` and `scan` kept, and when the older was made; a gate that is off says so itself."""
-    folder, asked = plan.settings.output, policy(plan)
-    times = []
-    if plan.settings.smoke:
-        kept = read_report(folder, "smoke", asked, image.digest)
-        trail.smoke = reused(parse_smoke(kept))
-        times.append(kept["checked_at"])
-    if plan.settings.scan:
-        kept = read_report(folder, "scan", asked, image.digest)
-        trail.scan = reused(parse_scan(kept))
-        times.append(kept["checked_at"])
-    return (
-        trail.smoke or run_smoke(plan, image, tools, trail),
-        trail.scan or run_scan(plan, image, tools, trail),
-        min(times, default=timestamp(tools.now())),
     )

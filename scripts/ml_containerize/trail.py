@@ -62,6 +62,6 @@ class Trail:
             return Result.REFUSED
         if self.error:
             return Result.FAILED
-        if self.releases:
+        if any(release.tags for release in self.releases):
             return Result.RELEASED
         return Result.PASSED if self.decision else Result.BUILT

@@ -58,7 +58,7 @@ class AnotherImage(BuildError):
 
 def build(plan: Plan, *, connect: Connect, run: Run, console: Console, environ: Mapping[str, str]) -> Image:
     """Write the plan's image into the output folder's layout, which holds nothing else afterwards."""
-    layout = _open_layout(plan)
+    layout = open_layout(plan)
 
     def build_environment() -> FoundImage:
         from ml_containerize.build.environment_builder import EnvironmentBuilder, needed_room
@@ -74,7 +74,7 @@ def build(plan: Plan, *, connect: Connect, run: Run, console: Console, environ: 
         image = assemble(plan, environment, model_layers(plan.model, layout, advance=advance), layout)
     marked = replace(environment.descriptor, annotations={ENVIRONMENT: str(plan.environment.key)})
     layout.set_image(image.descriptor, image.name, marked)
-    layout.prune(_needed(image) | _needed(environment))
+    layout.prune(needed(image) | needed(environment))
     return image
 
 
@@ -83,7 +83,7 @@ def predict_image(plan: Plan, *, connect: Connect, console: Console) -> Image | 
 
     Nothing is downloaded but the environment's manifest and configuration.
     """
-    layout = _open_layout(plan)
+    layout = open_layout(plan)
     small = sum(file.size for file in plan.model.files if file.layer is None)
     environment = find_environment(plan, connect, console) if small <= PREDICTABLE else None
     if environment is None:
@@ -108,7 +108,7 @@ def open_built(plan: Plan, *, connect: Connect, console: Console) -> Image:
     return _with_sources(image, known)
 
 
-def _open_layout(plan: Plan) -> Layout:
+def open_layout(plan: Plan) -> Layout:
     """The output folder's layout, without what killed runs left; raises CacheUnusable, too."""
     output, cache = plan.settings.output, plan.settings.cache
     try:
@@ -139,5 +139,6 @@ def _with_sources(image: Image, sources: Mapping[Digest, Source]) -> Image:
     return replace(image, content=image.content.with_sources(sources))
 
 
-def _needed(image: Image | FoundImage) -> set[Digest]:
+def needed(image: Image | FoundImage) -> set[Digest]:
+    """All that a layout must keep for an image."""
     return {image.digest, image.manifest.config.digest, *(layer.digest for layer in image.manifest.layers)}

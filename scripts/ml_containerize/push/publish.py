@@ -1,13 +1,15 @@
-"""Publishing the very bytes that were proved: blobs first, tags last, nothing unless every gate passed."""
+"""Publishing the very bytes that were proved: blobs first, tags last, no tag unless every gate passed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from ml_containerize.console import Console, human_size
 from ml_containerize.errors import ContainerizeError, PushError, UsageError
 from ml_containerize.names import Digest, DigestReference, Repository, TagReference
+from ml_containerize.oci.descriptor import Descriptor
 from ml_containerize.oci.find import find_image
 from ml_containerize.oci.image import Image
 from ml_containerize.oci.layout import ENVIRONMENT
@@ -77,6 +79,31 @@ def push(
     return tuple(
         _publish_tags(plan, image, client, delivery, connect, console)
         for client, delivery in zip(clients, deliveries, strict=True)
+    )
+
+
+def push_by_digest(plan: Plan, image: Image, *, connect: Connect, console: Console) -> tuple[Release, ...]:
+    """Publish an image that no gate has seen to every repository of the plan, under its digest only.
+
+    Raises IdentityTaken before anything is uploaded, and as `push`.
+    """
+    clients = [connect(repository) for repository in plan.settings.images]
+    for client in clients:
+        _identity(plan, image, client, connect)
+    repositories = [client.repository for client in clients]
+    deliveries = [
+        _publish_image(image, client, repositories[:number], console) for number, client in enumerate(clients)
+    ]
+    return tuple(map(partial(_released, image.digest, ()), clients, deliveries))
+
+
+def _released(digest: Digest, tags: Iterable[str], client: RegistryClient, delivery: Delivery) -> Release:
+    return Release(
+        image=client.repository.at(digest),
+        tags=tuple(client.repository.tag(tag) for tag in tags),
+        uploaded_bytes=delivery.sent_bytes,
+        uploaded=delivery.of_kind("uploaded"),
+        mounted=delivery.of_kind("mounted"),
     )
 
 
@@ -160,27 +187,26 @@ def _publish_tags(
     if published is None:
         client.put_manifest(body, media_type, plan.identity)
     _move(client, body, media_type, plan.tags)
-    return Release(
-        image=client.repository.at(image.digest),
-        tags=_named(client, (plan.identity, *plan.tags)),
-        uploaded_bytes=delivery.sent_bytes,
-        uploaded=delivery.of_kind("uploaded"),
-        mounted=delivery.of_kind("mounted"),
-    )
+    overtaken = _overtaken(client, image.digest, (plan.identity, *plan.tags), console)
+    if plan.identity in overtaken:
+        _identity(plan, image, client, connect)
+    tags = (tag for tag in (plan.identity, *plan.tags) if tag not in overtaken)
+    return _released(image.digest, tags, client, delivery)
 
 
 def _keep(plan: Plan, client: RegistryClient, published: Digest, console: Console) -> Release:
     """`existing: keep`: the tags that move go to what is published, if a gate has seen it."""
     identity = client.repository.tag(plan.identity)
-    proved = read_proof(client, published) is not None
     console.warn(f"{identity} is kept as it is published: {published}")
-    if proved:
+    moved: list[str] = []
+    if read_proof(client, published) is not None:
         descriptor, body = client.get_manifest(published)
         _move(client, body, descriptor.media_type, plan.tags)
+        overtaken = _overtaken(client, published, plan.tags, console)
+        moved = [tag for tag in plan.tags if tag not in overtaken]
     elif plan.tags:
         console.warn(f"{', '.join(plan.tags)} not moved: no proof says that {published} passed the gates")
-    tags = (plan.identity, *(plan.tags if proved else ()))
-    return Release(client.repository.at(published), _named(client, tags), uploaded_bytes=0, uploaded=())
+    return _released(published, (plan.identity, *moved), client, Delivery())
 
 
 def _move(client: RegistryClient, body: bytes, media_type: str, tags: Sequence[str]) -> None:
@@ -188,8 +214,32 @@ def _move(client: RegistryClient, body: bytes, media_type: str, tags: Sequence[s
         list(pool.map(lambda tag: client.put_manifest(body, media_type, tag), tags))
 
 
-def _named(client: RegistryClient, tags: Iterable[str]) -> tuple[TagReference, ...]:
-    return tuple(client.repository.tag(tag) for tag in tags)
+def _overtaken(
+    client: RegistryClient, digest: Digest, tags: Iterable[str], console: Console
+) -> frozenset[str]:
+    """Those of the tags just written that another run has moved on since, and a warning for each.
+
+    No registry changes several tags at once. Of two runs whose tags end up mixed, at least one sees here
+    what the other wrote, as both read only after all that they wrote.
+    """
+    overtaken = set()
+    for tag in tags:
+        found = _found(client, tag)
+        if found and found.digest != digest:
+            overtaken.add(tag)
+            console.warn(
+                f"{client.repository.tag(tag)} is {found.digest}: another run moved it in this very moment. "
+                "Run the one again whose image it should be."
+            )
+    return frozenset(overtaken)
+
+
+def _found(client: RegistryClient, tag: str) -> Descriptor | None:
+    """A tag's descriptor; None also from a registry that is gone: what it accepted stays written."""
+    try:
+        return client.find_manifest(tag)
+    except ContainerizeError:
+        return None
 
 
 def _body(image: Image) -> bytes:

@@ -93,6 +93,8 @@ class Record:
         """`name@sha256:…` of what was published, else of what was built, else ''."""
         if self.releases:
             return str(self.releases[0].image)
+        if self.image and self.plan and self.plan.settings.image:
+            return str(self.plan.settings.image)
         return f"{self.plan.name}@{self.image.digest}" if self.plan and self.image else ""
 
     @property
