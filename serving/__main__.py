@@ -1,4 +1,5 @@
-"""`python -m serving` serves MODEL_PATH on HOST:PORT; `python -m serving predict` answers JSON lines.
+"""`python -m serving` serves MODEL_PATH on HOST:PORT; with `predict` it answers JSON lines, with
+`describe` it tells what the model takes and gives.
 
 Settings come from the environment (see settings.py).
 """
@@ -16,19 +17,20 @@ from serving.settings import Settings, prepare_frameworks, read_settings, usable
 
 log = logging.getLogger("serving")
 
-USAGE = "usage: python -m serving [predict]"
+USAGE = "usage: python -m serving [predict|describe]"
 
 
 def main(arguments: list[str]) -> int:
     """Exit status: 0 ended as asked, 2 wrong usage or settings, 3 unusable model."""
     log_to_stderr()
-    if arguments not in ([], ["predict"]):
+    works = {"": _serve, "predict": _answer_lines, "describe": _describe}
+    work = works.get(" ".join(arguments))
+    if work is None:
         sys.stderr.write(USAGE + "\n")
         return 2
     prepare_frameworks(os.environ, usable_cpus())
     try:
-        settings = read_settings(os.environ)
-        return _answer_lines(settings) if arguments else _serve(settings)
+        return work(read_settings(os.environ))
     except SettingWrong as error:
         log.critical("%s", error)
         return 2
@@ -62,6 +64,15 @@ def _answer_lines(settings: Settings) -> int:
         else:
             body = answer.body.decode().strip()
         print(body, flush=True)  # noqa: T201 - stdout is the answer
+    return 0
+
+
+def _describe(settings: Settings) -> int:
+    """One line of JSON: what the default signature takes and gives."""
+    from serving.runtimes import default_signature, find, load
+
+    model = load(find(settings.model_path, settings.model_format), settings.signature_name)
+    print(json.dumps(default_signature(model).as_json()), flush=True)  # noqa: T201 - stdout is the answer
     return 0
 
 

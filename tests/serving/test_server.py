@@ -224,6 +224,14 @@ def test_lines_of_requests_become_lines_of_answers() -> None:
     assert [json.loads(line)["message"] for line in done.stderr.splitlines()] == ["model.keras is ready"]
 
 
+def test_the_signature_is_told_without_serving() -> None:
+    environ = {"PATH": os.environ["PATH"], "MODEL_PATH": str(DIGITS.parent)}
+    argv = [sys.executable, "-m", "serving", "describe"]
+    done = subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, check=True)
+    (pixels,) = json.loads(done.stdout)["inputs"]
+    assert pixels == {"name": "pixels", "dtype": "float32", "shape": [None, 64]}
+
+
 def test_an_unknown_command_is_answered_with_the_usage() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "serving", "train"], cwd=ROOT, capture_output=True, text=True, check=False

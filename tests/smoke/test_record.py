@@ -15,9 +15,17 @@ from ml_containerize.command import Completed, run
 from ml_containerize.console import Console
 from ml_containerize.plan.chosen import PickleNotAllowed
 from ml_containerize.plan.settings import Settings, load_settings
+from ml_containerize.smoke.ask import RecordImpossible
 from ml_containerize.smoke.cases import BadCases, Case, Tolerance, load_cases, parse_case
 from ml_containerize.smoke.compare import compare
-from ml_containerize.smoke.record import CasesExist, RecordImpossible, RequestsRefused, format_case, record
+from ml_containerize.smoke.record import (
+    CasesExist,
+    NoFirstCase,
+    RequestsRefused,
+    format_case,
+    record,
+    record_first,
+)
 
 
 def fake_run(*answers: dict[str, Any], status: int = 0, stderr: str = "") -> Callable[..., Completed]:
@@ -49,7 +57,7 @@ def recorded(
     return record(
         settings,
         requests,
-        python=Path("python"),
+        python=lambda _: Path("python"),
         rtol=1e-3,
         atol=1e-5,
         force=force,
@@ -158,6 +166,60 @@ def test_a_python_that_is_not_there_is_told(settings: Settings, tmp_path: Path) 
         recorded(settings, [request], run)
 
 
+def first(settings: Settings, run: Callable[..., Completed]) -> tuple[Path, ...]:
+    return record_first(settings, python=lambda _: Path("python"), run=run, console=Console(quiet=True))
+
+
+PIXELS = {"inputs": [{"name": "pixels", "dtype": "float32", "shape": [None, 2]}], "outputs": []}
+
+
+def model_double(signature: dict[str, Any], *answers: dict[str, Any]) -> Callable[..., Completed]:
+    """A Python whose server describes the model first and then answers."""
+    runs = [fake_run(signature), fake_run(*answers)]
+    return lambda argv, **options: runs.pop(0)(argv, **options)
+
+
+def test_first_cases_are_made_up_from_the_models_signature(settings: Settings) -> None:
+    answers = {"predictions": [[0.5]]}, {"predictions": [[0.1], [0.2], [0.3]]}
+    written = first(settings, model_double(PIXELS, *answers))
+    zeros, made_up = load_cases(written)
+    assert zeros == Case("zeros", {"instances": [[0.0, 0.0]]}, answers[0])
+    assert made_up.request == {"instances": [[0.0, 0.7], [0.3, 0.0], [0.6, 0.3]]}
+    assert [path.relative_to(settings.project).as_posix() for path in written] == [
+        "smoke/zeros.json",
+        "smoke/made-up.json",
+    ]
+
+
+def test_a_projects_own_requests_come_before_made_up_ones(settings: Settings) -> None:
+    (settings.project / "requests").mkdir()
+    write(settings.project / "requests" / "one.json", {"data": [[1, 2]]})
+    (written,) = first(settings, fake_run({"predictions": [0.5]}))
+    assert load_cases([written])[0].request == {"data": [[1, 2]]}
+
+
+def test_a_made_up_request_that_the_model_refuses_is_no_case(settings: Settings) -> None:
+    refusal = {"error": "no zeros, please", "status": 400}
+    (written,) = first(settings, model_double(PIXELS, refusal, {"predictions": [[0.1], [0.2], [0.3]]}))
+    assert written.name == "made-up.json"
+
+
+@pytest.mark.parametrize(
+    ("signature", "answers", "told"),
+    [
+        (PIXELS, [{"error": "no", "status": 400}, {"error": "never", "status": 500}], "no\n  never"),
+        ({"inputs": [{"name": "instances", "dtype": "json", "shape": [None]}]}, [], "its signature"),
+    ],
+)
+def test_where_nothing_can_be_made_up_a_request_is_asked_for(
+    settings: Settings, signature: dict[str, Any], answers: Sequence[dict[str, Any]], told: str
+) -> None:
+    with pytest.raises(NoFirstCase, match=told) as caught:
+        first(settings, model_double(signature, *answers))
+    assert str(settings.project / "requests" / "one.json") in caught.value.fix
+    assert not (settings.project / "smoke").exists()
+
+
 def test_a_recorded_case_has_each_row_on_a_line_of_its_own() -> None:
     case = Case("one", {"data": [[1, 2], [3, 4]]}, {"predictions": [["é"]]})
     assert format_case(case) == (
@@ -176,7 +238,7 @@ def test_the_digits_model_answers_as_its_cases_say(settings: Settings, tmp_path:
     written = record(
         settings,
         paths,
-        python=Path(sys.executable),
+        python=lambda _: Path(sys.executable),
         rtol=1e-4,
         atol=1e-6,
         force=False,

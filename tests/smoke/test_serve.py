@@ -20,7 +20,7 @@ Serve = Callable[..., tuple[Any, str]]
 
 
 def test_the_example_request_has_the_models_shape() -> None:
-    assert example_request(DIGITS) == {"instances": [[0, 0, 0, 0]]}
+    assert example_request(DIGITS) == {"instances": [[0.0, 0.0, 0.0, 0.0]]}
 
 
 def test_several_inputs_are_named_in_the_example_request() -> None:
@@ -28,7 +28,7 @@ def test_several_inputs_are_named_in_the_example_request() -> None:
         {"name": "image", "dtype": "uint8", "shape": [None, 2, None]},
         {"name": "text", "dtype": "string", "shape": [None]},
     ]
-    assert example_request({"inputs": inputs}) == {"instances": [{"image": [[0], [0]], "text": ""}]}
+    assert example_request({"inputs": inputs}) == {"instances": [{"image": [[0], [0]], "text": "text"}]}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_where_no_short_example_can_be_made_a_file_is_named(signature: dict[str,
 def test_the_curl_line_can_be_pasted_into_a_shell() -> None:
     assert curl("http://127.0.0.1:1", DIGITS) == (
         "curl -s http://127.0.0.1:1/predict -H 'Content-Type: application/json' "
-        """-d '{"instances": [[0, 0, 0, 0]]}'"""
+        """-d '{"instances": [[0.0, 0.0, 0.0, 0.0]]}'"""
     )
 
 

@@ -1,4 +1,4 @@
-"""Write smoke cases by asking the model itself, in the Python environment that it was trained in.
+"""Write smoke cases by asking the model itself, in its locked environment or one that is named.
 
 The model is loaded by the very code that serves it inside the image, so a case that later fails in the
 container tells of a difference between the two environments.
@@ -8,43 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ml_containerize.command import Completed, Run
+from ml_containerize.command import Run
 from ml_containerize.console import Console
-from ml_containerize.errors import EnvironmentMissing, UsageError
+from ml_containerize.errors import UsageError
 from ml_containerize.plan.chosen import choose_model
-from ml_containerize.plan.runtimes import server_variables
-from ml_containerize.plan.serving import serving_folder
 from ml_containerize.plan.settings import Settings
 from ml_containerize.results import Json
+from ml_containerize.smoke.ask import FindPython, LocalModel
 from ml_containerize.smoke.cases import BadCases, Case, Tolerance, parse_case, parse_json
 from ml_containerize.smoke.compare import show_prediction
+from ml_containerize.smoke.made_up import made_up_requests
 
-_LOADING_SECONDS = 600.0
-_SHOWN_LINES = 15
-# The folder replaces the caller's working directory, whose files could stand in for modules of the same name.
-_START = """\
-import json, os, runpy, sys
-sys.path[0], variables, *sys.argv[1:] = sys.argv[1:]
-os.environ.update(json.loads(variables))
-runpy.run_module("serving", run_name="__main__", alter_sys=True)
-"""
-
-
-class RecordImpossible(EnvironmentMissing):
-    """The Python environment that was named cannot load the model."""
-
-    def __init__(self, python: Path, reason: str) -> None:
-        super().__init__(
-            f"{python} could not answer with the model:\n{reason}",
-            "Name the Python that the model was trained with: --python venv/bin/python. "
-            "It needs what loads the model (tensorflow, onnxruntime, scikit-learn with skops, …).",
-        )
+REQUESTS = "requests"  # the folder of a project's own requests
 
 
 class RequestsRefused(UsageError):
@@ -54,6 +34,19 @@ class RequestsRefused(UsageError):
         super().__init__(
             "\n".join(("the model refuses these requests:", *(f"  {reason}" for reason in reasons))),
             'Correct them; to record a refusal, give a case with "request" and "status": 400.',
+        )
+
+
+class NoFirstCase(UsageError):
+    """No request could be made up that the model answers."""
+
+    def __init__(self, project: Path, reasons: Sequence[str]) -> None:
+        tried = "".join(f"\n  {reason}" for reason in dict.fromkeys(reasons))
+        super().__init__(
+            f"what the model of {project} takes cannot be told from its signature"
+            + (f", and it refuses what was made up:{tried}" if tried else ""),
+            f"Write a request into {project / REQUESTS}/one.json, the JSON body that /predict gets, and run "
+            "this again.",
         )
 
 
@@ -77,7 +70,7 @@ def record(
     settings: Settings,
     requests: Sequence[Path],
     *,
-    python: Path,
+    python: FindPython,
     rtol: float,
     atol: float,
     force: bool,
@@ -93,19 +86,44 @@ def record(
     existing = [one.target for one in asked if one.target.exists()]
     if existing and not force:
         raise CasesExist(existing)
-    chosen = choose_model(settings)
-    variables = server_variables(settings.name, chosen.format, settings.backend, settings.allow_pickle)
-    console.info(f"asking {chosen.root.name} in {python}")
-    variables |= {"MODEL_PATH": str(chosen.root)}
-    answers = ask_model(variables, [one.case.request for one in asked], python, run)
-    cases = _answered(asked, answers)
-    for one, case in zip(asked, cases, strict=True):
-        one.target.parent.mkdir(parents=True, exist_ok=True)
-        one.target.write_text(format_case(case))
-        console.info(
-            f"{one.target.name}: {show_prediction(case.expect) if case.status == 200 else 'refused'}"
+    model = _local_model(settings, python, run, console)
+    cases = _answered(asked, model.answers([one.case.request for one in asked]))
+    return tuple(_write(case, one.target, console) for one, case in zip(asked, cases, strict=True))
+
+
+def record_first(settings: Settings, *, python: FindPython, run: Run, console: Console) -> tuple[Path, ...]:
+    """Write a project's first cases: of the requests that it has, else of some made up from the signature.
+
+    Raises NoFirstCase where the model gives none of these an answer, and what `record` raises.
+    """
+    if requests := sorted((settings.project / REQUESTS).glob("*.json")):
+        tolerance = Tolerance()
+        rtol, atol = tolerance.rtol, tolerance.atol
+        return record(
+            settings, requests, python=python, rtol=rtol, atol=atol, force=False, run=run, console=console
         )
-    return tuple(one.target for one in asked)
+    model = _local_model(settings, python, run, console)
+    made_up = made_up_requests(model.signature())
+    answers = dict(zip(made_up, model.answers(list(made_up.values())), strict=True)) if made_up else {}
+    given = {name: answer for name, answer in answers.items() if "status" not in answer}
+    if not given:
+        raise NoFirstCase(settings.project, [str(answer.get("error")) for answer in answers.values()])
+    cases = [Case(name, made_up[name], answer) for name, answer in given.items()]
+    return tuple(_write(case, _folder(settings) / f"{case.name}.json", console) for case in cases)
+
+
+def _local_model(settings: Settings, python: FindPython, run: Run, console: Console) -> LocalModel:
+    chosen = choose_model(settings)
+    found = python(chosen)
+    console.info(f"asking {chosen.root.name} in {found}")
+    return LocalModel.of(settings, chosen, found, run)
+
+
+def _write(case: Case, target: Path, console: Console) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(format_case(case))
+    console.info(f"{target.name}: {show_prediction(case.expect) if case.status == 200 else 'refused'}")
+    return target
 
 
 def _folder(settings: Settings) -> Path:
@@ -144,38 +162,6 @@ def _read_request(path: Path, tolerance: Tolerance) -> Case:
     is_case = isinstance(content, dict) and "request" in content
     whole = content if is_case else {"request": content, "rtol": tolerance.rtol, "atol": tolerance.atol}
     return parse_case(path.stem, json.dumps({"expect": {"predictions": [0]}, **whole}).encode())
-
-
-def ask_model(variables: Mapping[str, str], requests: Sequence[Json], python: Path, run: Run) -> list[Json]:
-    """The answers of `python -m serving predict`, one JSON line for each request; raises RecordImpossible.
-
-    `variables` go over the caller's own environment, as they do in the image.
-    """
-    lines = "".join(f"{json.dumps(request)}\n" for request in requests)
-    with tempfile.TemporaryDirectory(prefix="ml-containerize-") as folder:
-        (Path(folder) / "serving").symlink_to(serving_folder(), target_is_directory=True)
-        argv = [str(python), "-c", _START, folder, json.dumps(dict(variables)), "predict"]
-        try:
-            done = run(argv, stdin=lines, timeout=_LOADING_SECONDS)
-        except (OSError, TimeoutError) as error:
-            raise RecordImpossible(python, f"  {error}") from error
-    answers = [answer for line in done.stdout.splitlines() if (answer := _parse_answer(line)) is not None]
-    if not done.ok or len(answers) != len(requests):
-        raise RecordImpossible(python, _last_words(done))
-    return answers
-
-
-def _parse_answer(line: str) -> Json | None:
-    """An answer; None for what a framework printed in between."""
-    content, problems = parse_json(line.encode())
-    return content if not problems and isinstance(content, dict) else None
-
-
-def _last_words(done: Completed) -> str:
-    """The end of what it complained of; of a traceback, the exception."""
-    lines = (done.stderr or done.stdout or f"it ended with status {done.status}").strip().splitlines()
-    shown = 1 if any(line.startswith("Traceback ") for line in lines) else _SHOWN_LINES
-    return "\n".join(f"  {line}" for line in lines[-shown:])
 
 
 def _answered(asked: Sequence[_Asked], answers: Sequence[Json]) -> list[Case]:

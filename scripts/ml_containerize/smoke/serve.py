@@ -22,10 +22,10 @@ from ml_containerize.results import Json
 from ml_containerize.smoke.engine import Engine, StartFailed, with_engine
 from ml_containerize.smoke.engines import engines
 from ml_containerize.smoke.gpus import GpuRequest, parse_gpus
+from ml_containerize.smoke.made_up import nested, zero
 from ml_containerize.smoke.readiness import Ready, ready_server
 
 _MOST_ELEMENTS = 128  # of an example request on one command line
-_NUMBERS = {"string": "", "bool": False}
 
 
 class ServerEnded(SmokeError):
@@ -111,9 +111,4 @@ def example_request(signature: Json) -> Json | None:
 
 def _zeros(shape: Sequence[int | None], dtype: str) -> Any:
     sizes = [size or 1 for size in shape]
-    if prod(sizes) > _MOST_ELEMENTS:
-        return None
-    row: Any = _NUMBERS.get(dtype, 0)
-    for size in reversed(sizes):
-        row = [row] * size
-    return row
+    return None if prod(sizes) > _MOST_ELEMENTS else nested(sizes, 0, zero(dtype))
