@@ -1,14 +1,16 @@
-"""`make generate`: write the views of what is declared: action.yml, the reference pages, the schema."""
+"""`make generate`: write the views of what is declared: action.yml, workflows, the reference pages, the schema."""
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
 import reference
+import workflow_blocks
 from ml_containerize.plan.views import (
     SCHEMA_PATH,
     action_environment,
@@ -26,9 +28,17 @@ def generated() -> dict[Path, str]:
     environment = "".join(f"        {name}: {value}\n" for name, value in action_environment().items())
     return {
         Path("action.yml"): _between(_between(action, "inputs", inputs), "env", environment),
+        **{path: _workflow(path, blocks) for path, blocks in workflow_blocks.blocks().items()},
         **reference.pages(yaml.safe_load(action)["outputs"]),
         Path(SCHEMA_PATH): schema_text(),
     }
+
+
+def _workflow(path: Path, blocks: Mapping[str, str]) -> str:
+    text = (ROOT / path).read_text()
+    for name, content in blocks.items():
+        text = _between(text, name, content)
+    return text
 
 
 def _between(text: str, name: str, content: str) -> str:
