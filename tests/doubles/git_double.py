@@ -10,6 +10,7 @@ from typing import Any
 from ml_containerize.command import Completed
 
 SHA = "a" * 40
+COMMANDS = {"rev-parse", "log", "status", "config", "ls-files", "diff-tree", "merge-base"}
 TIME = 1_767_225_600  # 2026-01-01T00:00:00Z
 
 
@@ -23,6 +24,12 @@ class GitDouble:
     status: str = ""
     remote: str = "https://github.com/org/models.git"
     others: Mapping[str, int] = field(default_factory=dict)  # further commits and their times
+    files: Sequence[str] = ()  # of the index
+    links: Sequence[str] = ()  # of those, symbolic links
+    names: Mapping[str, str] = field(default_factory=dict)  # expressions such as HEAD^1, and their commits
+    differing: Sequence[str] = ()  # paths that differ between any two commits
+    parted: str = ""  # where any two histories parted
+    shallow: bool = False
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
     def __call__(self, argv: Sequence[str], **options: Any) -> Completed:
@@ -33,14 +40,30 @@ class GitDouble:
         return Completed(tuple(argv), status, output, "" if status == 0 else output)
 
     def answer(self, argv: Sequence[str]) -> tuple[int, str]:
-        match next(word for word in argv if word in {"rev-parse", "log", "status", "config"}):
+        match next(word for word in argv if word in COMMANDS):
             case "rev-parse":
-                return 0, f"{self.root}\n"
+                return self.parsed(argv[-1])
+            case "ls-files":
+                modes = ((path, "120000" if path in self.links else "100644") for path in self.files)
+                return 0, "".join(f"{mode} {SHA} 0\t{path}\0" for path, mode in modes)
+            case "diff-tree":
+                return 0, "".join(f"{path}\0" for path in self.differing)
+            case "merge-base":
+                return (0, f"{self.parted}\n") if self.parted else (1, "")
             case "status":
                 return 0, self.status
             case "config":
                 return (0, f"{self.remote}\n") if self.remote else (1, "")
         return self.log(argv[-2])
+
+    def parsed(self, name: str) -> tuple[int, str]:
+        if name == "--show-toplevel":
+            return 0, f"{self.root}\n"
+        if name == "--is-shallow-repository":
+            return 0, f"{str(self.shallow).lower()}\n"
+        known = {"HEAD": self.sha, self.sha: self.sha, **{sha: sha for sha in self.others}, **self.names}
+        sha = known.get(name.removesuffix("^{commit}"), "")
+        return (0, f"{sha}\n") if sha else (1, "")
 
     def log(self, name: str) -> tuple[int, str]:
         if self.sha and name in {"HEAD", self.sha}:

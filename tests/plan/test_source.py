@@ -27,9 +27,8 @@ def repository(tmp_path: Path) -> Path:
 def read(repository: Path, run: Any = None, **environ: str) -> Source:
     project = repository / "models"
     inputs = [project / "model.keras", project / "requirements.lock"]
-    return read_source(
-        project, inputs, project / ".ml-containerize", run=run or GitDouble(repository), environ=environ
-    )
+    output, double = project / ".ml-containerize", run or GitDouble(repository)
+    return read_source(project, inputs, output, "digits", run=double, environ=environ)
 
 
 def workflow(repository: Path, sha: str, ref: str, event: Any = None) -> dict[str, str]:
@@ -61,6 +60,24 @@ def test_a_clone_tells_commit_branch_time_and_address(repository: Path) -> None:
 def test_a_tag_that_is_checked_out_is_the_source(repository: Path) -> None:
     source = read(repository, GitDouble(repository, refs="HEAD, tag: refs/tags/v1.2.3"))
     assert (source.branch, source.tag) == ("", "v1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("tags", "chosen"),
+    [
+        (("cats/v9.0.0", "digits/v1.2.3"), "digits/v1.2.3"),
+        (("v1.10.0", "v1.9.0"), "v1.10.0"),
+        (("v2.0.0", "v2.0.0-rc.1"), "v2.0.0"),
+        (("digits/v1.2.3", "v1.0.0"), "digits/v1.2.3"),
+        (("cats/v9.0.0",), "cats/v9.0.0"),
+        (("nightly", "v1.2"), "v1.2"),
+    ],
+)
+def test_of_several_tags_the_models_own_highest_version_counts(
+    repository: Path, tags: tuple[str, ...], chosen: str
+) -> None:
+    refs = ", ".join(["HEAD", *(f"tag: refs/tags/{tag}" for tag in tags)])
+    assert read(repository, GitDouble(repository, refs=refs)).tag == chosen
 
 
 def test_a_repository_without_a_commit_has_no_sha(repository: Path) -> None:
@@ -161,7 +178,8 @@ def test_the_real_git_is_understood(tmp_path: Path) -> None:
 
     def now() -> Source:
         inputs, output = [project / "model.keras"], project / "out"
-        return read_source(project, inputs, output, run=run_program, environ=settings | {"PATH": env["PATH"]})
+        environ = settings | {"PATH": env["PATH"]}
+        return read_source(project, inputs, output, "digits", run=run_program, environ=environ)
 
     git("init", "-q", "-b", "feature/x")
     assert now().sha is None

@@ -18,7 +18,7 @@ from ml_containerize.plan.locked import requirement_files
 from ml_containerize.plan.model import Model
 from ml_containerize.plan.settings import Settings
 from ml_containerize.plan.source import Source, read_source
-from ml_containerize.plan.tags import identity_tag, moving_tags
+from ml_containerize.plan.tags import identity_tag, moving_tags, releases_another
 from ml_containerize.results import Json
 
 
@@ -69,10 +69,19 @@ def decide(
     metrics = read_metrics(project)
     cases = tuple(sorted(path for path in project.glob(settings.smoke_cases) if path.is_file()))
     source = read_source(
-        project, [chosen.root, *_inputs(settings), *cases], settings.output, run=run, environ=environ
+        project,
+        [chosen.root, *_inputs(settings), *cases],
+        settings.output,
+        settings.name,
+        run=run,
+        environ=environ,
     )
     if settings.push and source.dirty and not settings.allow_dirty:
         raise DirtyTree(project)
+    if releases_another(source, settings.name):
+        console.warn(
+            f"the tag {source.tag!r} releases another model than {settings.name!r}: it gives no version"
+        )
     tags = moving_tags(source, settings.tags, settings.tag_latest, settings.name)
     base = find_base(settings.base_image, settings.platform, resolve_base)
     environment = plan_environment(project, settings.requirements, base, settings.platform, chosen.runtime)

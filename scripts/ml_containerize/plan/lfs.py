@@ -22,5 +22,10 @@ class LfsPointer(PlanError):
 
 def refuse_pointer(path: Path | str, content: bytes) -> None:
     """Raises LfsPointer where the beginning of a file says that it is one."""
-    if content.startswith(_FIRST_LINE):
+    if is_pointer(content):
         raise LfsPointer(path)
+
+
+def is_pointer(content: bytes) -> bool:
+    """True for the beginning of a pointer."""
+    return content.startswith(_FIRST_LINE)

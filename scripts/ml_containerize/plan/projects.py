@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from ml_containerize.errors import PlanError
 from ml_containerize.plan.candidates import DEPTH, is_model
-from ml_containerize.plan.formats import PREDICTOR, SAVED_MODEL
+from ml_containerize.plan.formats import PREDICTOR, SAVED_MODEL, SUFFIXES
 from ml_containerize.plan.git import Git, Tracked
+from ml_containerize.plan.lfs import POINTER_LIMIT, is_pointer
 from ml_containerize.plan.outside import outer_files
 from ml_containerize.plan.reading import CONFIG_NAME, Reading
 from ml_containerize.plan.settings import default_name
@@ -97,8 +98,17 @@ def _with_model(
 
 
 def _is_model(path: Path) -> bool:
-    named = path.name in {PREDICTOR, SAVED_MODEL}
-    return path.parent.name != _SMOKE and path.is_file() and (named or is_model(path))
+    """Also a file of Git LFS that was not fetched, of whose content nothing is known."""
+    if path.parent.name == _SMOKE or not path.is_file():
+        return False
+    return path.name in {PREDICTOR, SAVED_MODEL} or is_model(path) or _is_unfetched(path)
+
+
+def _is_unfetched(path: Path) -> bool:
+    if path.suffix not in SUFFIXES:
+        return False
+    with path.open("rb") as stream:
+        return is_pointer(stream.read(POINTER_LIMIT))
 
 
 def _read(root: Path, path: str, links: Iterable[str], environ: Mapping[str, str]) -> Project:

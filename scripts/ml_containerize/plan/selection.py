@@ -17,7 +17,7 @@ from ml_containerize.plan.github import Workflow
 from ml_containerize.plan.problems import Problem, WrongSettings, nearest
 from ml_containerize.plan.projects import Project, find_projects, refuse_shared_names
 from ml_containerize.plan.reading import Reading, shown
-from ml_containerize.plan.tags import parse_release
+from ml_containerize.plan.release_tag import parse_release
 from ml_containerize.results import Json
 
 

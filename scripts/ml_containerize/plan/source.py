@@ -11,6 +11,7 @@ from ml_containerize.errors import UsageError
 from ml_containerize.names import GitSha
 from ml_containerize.plan.git import Commit, Git
 from ml_containerize.plan.github import Workflow
+from ml_containerize.plan.release_tag import best_tag
 
 LATEST = 253402300799  # 9999-12-31, the last that RFC 3339 can write
 
@@ -36,15 +37,17 @@ class Source:
     dirty: bool = False
     epoch: int = 0  # seconds since 1970: SOURCE_DATE_EPOCH or the commit's time
     url: str = ""  # of the repository, without credentials
+    base_branch: str = ""  # the branch that a pull request is to go into; "" where nothing tells
 
 
 def read_source(
-    project: Path, inputs: Iterable[Path], output: Path, *, run: Run, environ: Mapping[str, str]
+    project: Path, inputs: Iterable[Path], output: Path, name: str, *, run: Run, environ: Mapping[str, str]
 ) -> Source:
     """What git says of the project, and in a workflow GitHub of the event.
 
     Tracked files below the project make it dirty when changed; untracked ones only when they are among the
-    `inputs` or below them. `output` never counts. Raises GitMissing, DubiousOwnership, GitFailed or BadEpoch.
+    `inputs` or below them. `output` never counts. Of several tags that one counts which releases the model
+    `name`. Raises GitMissing, DubiousOwnership, GitFailed or BadEpoch.
     """
     workflow = Workflow.read(environ)
     git = Git.open(project, run, environ)
@@ -55,14 +58,14 @@ def read_source(
         source = _from_event(workflow, workflow.sha) if workflow and ours else Source()
     else:
         dirty = _is_dirty(git, project, tuple(inputs), output)
-        source = replace(_identify(head, git, workflow), dirty=dirty)
+        source = replace(_identify(head, git, workflow, name), dirty=dirty)
     return replace(source, epoch=_epoch(environ, source.epoch))
 
 
-def _identify(head: Commit, git: Git, workflow: Workflow | None) -> Source:
+def _identify(head: Commit, git: Git, workflow: Workflow | None, name: str) -> Source:
     """What is checked out; GitHub names it where the event is about this very commit."""
     if workflow is None or not workflow.concerns(head.sha):
-        tag = head.tags[-1] if head.tags and not head.branch else ""
+        tag = "" if head.branch else best_tag(head.tags, name)
         return Source(head.sha, head.branch, tag=tag, epoch=head.epoch, url=git.url())
     source = _from_event(workflow, head.sha)
     commit = head if source.sha in {None, head.sha} else git.commit(str(source.sha))
@@ -73,7 +76,7 @@ def _from_event(workflow: Workflow, head: GitSha) -> Source:
     """A pull request is identified by its head commit, whether that or GitHub's merge is checked out."""
     pull = workflow.pull_request
     if pull and (head == pull.head or workflow.on_merge_ref):
-        return Source(pull.head, pull_request=pull.number, url=workflow.url)
+        return Source(pull.head, pull_request=pull.number, url=workflow.url, base_branch=pull.base_branch)
     return Source(workflow.sha, workflow.branch, tag=workflow.tag, url=workflow.url)
 
 

@@ -7,18 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from ml_containerize.names import ModelHash
+from ml_containerize.plan.release_tag import LENGTH, parse_release
 from ml_containerize.plan.settings import Latest
 from ml_containerize.plan.source import Source
 from ml_containerize.plan.values import RESERVED_TAG
-
-LENGTH = 128  # OCI distribution specification, "Pulling manifests"
-
-# https://semver.org/#is-there-a-suggested-regular-expression-regex-to-check-a-semver-string
-_NUMBER = r"(0|[1-9][0-9]{0,15})"
-_SEMVER = re.compile(rf"v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
 
 
 def identity_tag(source: Source, model: ModelHash) -> str:
@@ -45,41 +39,15 @@ def _of_source(source: Source, name: str) -> tuple[str, ...]:
     return release.tags() if release.is_of(name) else ()
 
 
-@dataclass(frozen=True, slots=True)
-class TaggedRelease:
-    """What a git tag such as `v1.2.3` or, for one model of several, `digits/v1.2.3` releases."""
-
-    name: str  # "" for every model of the repository
-    major: str
-    minor: str
-    patch: str
-    pre: str  # "" for a full release
-
-    def is_of(self, name: str) -> bool:
-        return self.name in {"", name}
-
-    def tags(self) -> tuple[str, ...]:
-        """`1.2.3`, `1.2` and `1`; a pre-release is itself only, and 0.x promises nothing for 0."""
-        full = f"{self.major}.{self.minor}.{self.patch}"
-        if self.pre:
-            return _sanitized(f"{full}-{self.pre}")
-        return (full, f"{self.major}.{self.minor}", *(() if self.major == "0" else (self.major,)))
+def branch_tag(branch: str) -> str:
+    """The tag of a branch's newest image; '' where no character of its name can stand in one."""
+    return "".join(_sanitized(branch))
 
 
-def parse_release(tag: str) -> TaggedRelease | None:
-    """None for a tag that is no version.
-
-    >>> parse_release("digits/v1.2.3").tags(), parse_release("0.4.1").tags()
-    (('1.2.3', '1.2', '1'), ('0.4.1', '0.4'))
-    >>> parse_release("v2.0.0-rc.1").tags(), parse_release("nightly")
-    (('2.0.0-rc.1',), None)
-    """
-    name, _, text = tag.rpartition("/")
-    version = _SEMVER.fullmatch(text)
-    if not version:
-        return None
-    major, minor, patch, pre = version.groups(default="")
-    return TaggedRelease(name, major, minor, patch, pre)
+def releases_another(source: Source, name: str) -> bool:
+    """True under a tag that is the version of one model, but not of this one."""
+    release = parse_release(source.tag)
+    return source.pull_request is None and release is not None and not release.is_of(name)
 
 
 def is_release(source: Source, name: str) -> bool:
