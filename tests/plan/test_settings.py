@@ -60,6 +60,47 @@ def test_a_flag_wins_over_a_variable_over_the_file_over_the_default(project: Pat
     assert settings.timeout == "30m"
 
 
+IMAGE = f"ghcr.io/org/digits@sha256:{'1' * 64}"
+
+
+@pytest.mark.parametrize("text", [IMAGE, IMAGE.replace("org", "Org"), IMAGE.replace("@", ":1.2.3@")])
+def test_an_image_by_its_digest_is_published_where_it_is_unless_names_are_given(
+    project: Path, text: str
+) -> None:
+    settings = load_settings(project, {}, {"ML_CONTAINERIZE_IMAGE": text})
+    assert str(settings.image) == IMAGE
+    assert list(map(str, settings.images)) == ["ghcr.io/org/digits"]
+    assert settings.push is False
+    named = load_settings(project, {"image": text, "images": "ghcr.io/org/mirror", "push": True}, {})
+    assert list(map(str, named.images)) == ["ghcr.io/org/mirror"]
+
+
+@pytest.mark.parametrize("text", ["ghcr.io/org/digits", "ghcr.io/org/digits:1", IMAGE[:-1], "@sha256:1"])
+def test_an_image_without_a_whole_digest_is_refused(project: Path, text: str) -> None:
+    (problem,) = problems(project, {"image": text})
+    assert problem.startswith("IMAGE: expected an image by its digest")
+
+
+def test_a_push_by_digest_is_a_push(project: Path) -> None:
+    settings = load_settings(project, {"push-by-digest": True, "images": "ghcr.io/org/digits"}, {})
+    assert settings.push
+    (problem,) = problems(project, {"push-by-digest": True})
+    assert "nowhere to push to" in problem
+
+
+def test_the_command_is_one_that_the_action_can_do(project: Path) -> None:
+    load_settings(project, {}, {"ML_CONTAINERIZE_COMMAND": "scan"})
+    (problem,) = problems(project, environ={"ML_CONTAINERIZE_COMMAND": "serve"})
+    assert problem.startswith("ML_CONTAINERIZE_COMMAND: expected one of run, plan")
+
+
+@pytest.mark.parametrize("key", ["command", "image", "push-by-digest"])
+def test_what_one_job_tells_the_next_stands_in_no_file(project: Path, key: str) -> None:
+    (project / CONFIG).write_text(f"{key}: true\n")
+    (problem,) = problems(project)
+    assert f"{key!r} cannot be set here" in problem
+
+
 def test_an_empty_input_is_an_unset_one(project: Path) -> None:
     (project / CONFIG).write_text("push: true\nimages: ghcr.io/org/digits\nname: ''\nmodel:\n")
     settings = load_settings(

@@ -4,6 +4,7 @@ import io
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from doubles.registry_double import RegistryDouble
 from doubles.registry_fixtures import MakeDouble
 
+from ml_containerize.console import Console
 from ml_containerize.errors import ContainerizeError
 from ml_containerize.names import Repository
 from ml_containerize.oci.blobs import MissingBlob
@@ -21,10 +23,11 @@ from ml_containerize.oci.refusals import AccessDenied, LoginRefused, Unavailable
 from ml_containerize.oci.registry import connector
 from ml_containerize.oci.uploads import BlobRefused
 from ml_containerize.push.proof import Proof, proof_tag, read_proof
-from ml_containerize.push.publish import IdentityTaken, NotAccepted, NowhereToPush
+from ml_containerize.push.publish import IdentityTaken, NotAccepted, NowhereToPush, push_by_digest
 from ml_containerize.results import Decision
 
 NAME = "org/digits"
+MODEL = 6 << 20  # bytes, at least
 IDENTITY = f"sha-{'5' * 12}-model-{'4' * 12}"
 ENVIRONMENT_TAG = f"env-{'3' * 32}"
 
@@ -263,6 +266,107 @@ def test_no_repository_is_touched_when_one_has_another_identity(
     with pytest.raises(IdentityTaken):
         pushed(plan=plan, image=make_image(serving=b"other"))
     assert other.received == 0
+
+
+# By digest, without a tag
+
+
+def test_an_image_that_no_gate_saw_is_published_without_any_tag(
+    image: Image, make_plan: Any, double: RegistryDouble, connect: Any
+) -> None:
+    plan = make_plan(f"{double.host}/{NAME}", f"{double.host}/mirror/digits")
+    first, second = push_by_digest(plan, image, connect=connect, console=Console(io.StringIO()))
+    assert str(first.image) == f"{double.host}/{NAME}@{image.digest}"
+    assert first.tags == second.tags == ()
+    assert set(second.mounted) == set(first.uploaded)
+    for name in (NAME, "mirror/digits"):
+        assert set(double.manifests[name]) == {str(image.digest)}
+        assert tags_of(double, name) == {}
+
+
+def test_an_identity_that_is_another_image_is_told_before_the_gates_take_their_time(
+    pushed: Any, make_image: Any, make_plan: Any, double: RegistryDouble, connect: Any
+) -> None:
+    pushed()
+    received = double.received
+    plan = make_plan(f"{double.host}/{NAME}")
+    with pytest.raises(IdentityTaken):
+        push_by_digest(plan, make_image(serving=b"other"), connect=connect, console=Console(io.StringIO()))
+    assert double.received == received
+
+
+def test_what_lies_there_by_its_digest_is_tagged_without_a_byte_moving(
+    pushed: Any, image: Image, make_plan: Any, double: RegistryDouble, connect: Any
+) -> None:
+    plan = make_plan(f"{double.host}/{NAME}")
+    push_by_digest(plan, image, connect=connect, console=Console(io.StringIO()))
+    for layer in image.manifest.layers:
+        image.content.layout.blob_path(layer.digest).unlink()
+    image.content.layout.set_image(image.descriptor, "digits")  # its environment stayed with the builder
+    (release,) = pushed()
+    assert (release.uploaded_bytes, release.uploaded) == (0, ())
+    assert people_tags(double) == {IDENTITY, "main"}
+
+
+def test_another_registry_gets_its_copy_from_the_one_that_has_the_image(
+    pushed: Any, image: Image, make_plan: Any, make_double: MakeDouble, double: RegistryDouble, connect: Any
+) -> None:
+    push_by_digest(make_plan(f"{double.host}/{NAME}"), image, connect=connect, console=Console(io.StringIO()))
+    for layer in image.manifest.layers:
+        image.content.layout.blob_path(layer.digest).unlink()
+    image.content.layout.set_image(image.descriptor, "digits")
+    source = connect(Repository(double.host, NAME))
+    content = image.content.with_sources({layer.digest: source for layer in image.manifest.layers})
+    mirror = make_double()
+    plan = make_plan(f"{double.host}/{NAME}", f"{mirror.host}/{NAME}")
+    _, copy = pushed(plan=plan, image=replace(image, content=content))
+    assert copy.uploaded_bytes > MODEL
+    assert mirror.manifests[NAME][str(image.digest)] == double.manifests[NAME][str(image.digest)]
+    assert people_tags(mirror) == people_tags(double) == {IDENTITY, "main"}
+
+
+# Two runs at once
+
+
+def test_two_pushes_of_one_image_at_once_end_both_right(
+    pushed: Any, image: Image, double: RegistryDouble
+) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        releases = [future.result()[0] for future in [pool.submit(pushed) for _ in range(2)]]
+    assert {release.tags for release in releases} == {releases[0].tags}
+    assert {tags_of(double)[name] for name in (IDENTITY, "main")} == {str(image.digest)}
+
+
+def test_a_tag_that_another_run_moved_in_the_same_moment_is_told_and_not_claimed(
+    pushed: Any, make_plan: Any, double: RegistryDouble, log: io.StringIO
+) -> None:
+    other = double.put_manifest(NAME, b'{"schemaVersion":2}', "application/vnd.oci.image.manifest.v1+json")
+    double.on("HEAD", "/manifests/latest", lambda: double.tags[NAME].update(latest=other))
+    plan = make_plan(f"{double.host}/{NAME}", tags=("1.2.3", "latest"))
+    (release,) = pushed(plan=plan)
+    assert [tag.name for tag in release.tags] == [IDENTITY, "1.2.3"]
+    assert f"latest is {other}: another run moved it" in log.getvalue()
+
+
+def test_an_identity_that_another_run_took_in_the_same_moment_is_refused(
+    pushed: Any, double: RegistryDouble
+) -> None:
+    other = double.put_manifest(NAME, b'{"schemaVersion":2}', "application/vnd.oci.image.manifest.v1+json")
+
+    def take_it() -> None:
+        double.tags[NAME][IDENTITY] = other
+
+    double.on("PUT", "/manifests/main", take_it)
+    with pytest.raises(IdentityTaken):
+        pushed()
+
+
+def test_a_registry_that_goes_away_after_the_last_tag_takes_nothing_back(
+    pushed: Any, double: RegistryDouble
+) -> None:
+    double.fail("HEAD", "/manifests/main", times=99, status=503)
+    (release,) = pushed()
+    assert [tag.name for tag in release.tags] == [IDENTITY, "main"]
 
 
 # Base layers that are still in their registry
