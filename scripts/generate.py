@@ -26,10 +26,11 @@ def generated() -> dict[Path, str]:
     action = (ROOT / "action.yml").read_text()
     inputs = yaml.safe_dump({"inputs": action_inputs()}, sort_keys=False, width=10_000)
     environment = "".join(f"        {name}: {value}\n" for name, value in action_environment().items())
+    workflows = {path: _workflow(path, blocks) for path, blocks in workflow_blocks.blocks().items()}
     return {
         Path("action.yml"): _between(_between(action, "inputs", inputs), "env", environment),
-        **{path: _workflow(path, blocks) for path, blocks in workflow_blocks.blocks().items()},
-        **reference.pages(yaml.safe_load(action)["outputs"]),
+        **workflows,
+        **reference.pages(yaml.safe_load(action)["outputs"], workflows),
         Path(SCHEMA_PATH): schema_text(),
     }
 
