@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from ml_containerize.names import GitSha
-from ml_containerize.plan.folder_pattern import first_match
+from ml_containerize.plan.repository_paths import first_match, upwards
 from ml_containerize.plan.git import Git
 from ml_containerize.plan.github import PullRequest, Workflow
 from ml_containerize.plan.projects import Project
@@ -52,7 +51,7 @@ def _models(projects: tuple[Project, ...]) -> str:
 
 def _touched(paths: Iterable[str], projects: tuple[Project, ...]) -> tuple[Project, ...]:
     """A project whose config file cannot be read counts: its own check says what is wrong."""
-    changed = {str(folder) for path in paths for folder in (path, *PurePosixPath(path).parents)}
+    changed = {place for path in paths for place in upwards(path)}
     return tuple(one for one in projects if one.problem or changed.intersection((one.path, *one.outside)))
 
 

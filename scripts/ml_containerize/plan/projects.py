@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from itertools import islice
+from pathlib import Path
 
 from ml_containerize.errors import PlanError
 from ml_containerize.plan.candidates import DEPTH, is_model
@@ -16,6 +17,7 @@ from ml_containerize.plan.git import Git, Tracked
 from ml_containerize.plan.lfs import POINTER_LIMIT, is_pointer
 from ml_containerize.plan.outside import outer_files
 from ml_containerize.plan.reading import CONFIG_NAME, Reading
+from ml_containerize.plan.repository_paths import is_below, parent, upwards
 from ml_containerize.plan.settings import default_name
 
 _SMOKE = "smoke"
@@ -77,20 +79,21 @@ def refuse_shared_names(projects: Iterable[Project]) -> None:
 
 
 def _folders(root: Path, files: Iterable[Tracked]) -> set[str]:
-    paths = [PurePosixPath(file.path) for file in files]
-    configured = {str(path.parent) for path in paths if path.name == CONFIG_NAME and (root / path).is_file()}
-    smoked = {
-        str(path.parent.parent) for path in paths if path.parent.name == _SMOKE and path.suffix == ".json"
-    }
+    paths = [file.path for file in files]
+    configured = {parent(path) for path in _named(paths, CONFIG_NAME) if (root / path).is_file()}
+    cases = (path for path in paths if path.endswith(".json"))
+    smoked = {parent(folder) for folder in _named(map(parent, cases), _SMOKE)}
     return configured | set(_with_model(root, paths, smoked - configured, smoked | configured))
 
 
-def _with_model(
-    root: Path, paths: Iterable[PurePosixPath], wanted: set[str], marked: set[str]
-) -> Iterator[str]:
+def _named(paths: Iterable[str], name: str) -> Iterator[str]:
+    return (path for path in paths if path == name or path.endswith(f"/{name}"))
+
+
+def _with_model(root: Path, paths: Iterable[str], wanted: set[str], marked: set[str]) -> Iterator[str]:
     """Those of the wanted folders that hold a model which belongs to no folder further inside."""
     for path in paths if wanted else ():
-        above = [str(folder) for folder in path.parents[: DEPTH + 1]]
+        above = islice(upwards(parent(path)), DEPTH + 1)
         owner = next((folder for folder in above if folder in marked), "")
         if owner in wanted and _is_model(root / path):
             wanted.discard(owner)
@@ -122,7 +125,7 @@ def _read(root: Path, path: str, links: Iterable[str], environ: Mapping[str, str
     if not name:
         raise NamelessProject(path)
     problem = str(reading.problems[0]) if reading.problems else ""
-    inside = [link for link in links if PurePosixPath(link).is_relative_to(path)]
+    inside = [link for link in links if is_below(link, path)]
     return Project(name, path, tuple(outer_files(root, path, values, inside)), problem)
 
 

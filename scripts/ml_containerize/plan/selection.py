@@ -11,7 +11,7 @@ from pathlib import Path
 from ml_containerize.command import Run
 from ml_containerize.errors import PlanError, UsageError
 from ml_containerize.plan.changed import Changes, find_changed
-from ml_containerize.plan.folder_pattern import matches
+from ml_containerize.plan.repository_paths import matches
 from ml_containerize.plan.git import Git
 from ml_containerize.plan.github import Workflow
 from ml_containerize.plan.problems import Problem, WrongSettings, nearest
