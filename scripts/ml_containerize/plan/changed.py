@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ml_containerize.names import GitSha
-from ml_containerize.plan.repository_paths import first_match, upwards
 from ml_containerize.plan.git import Git
 from ml_containerize.plan.github import PullRequest, Workflow
 from ml_containerize.plan.projects import Project
+from ml_containerize.plan.repository_paths import first_match, upwards
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ml_containerize.plan.folder_pattern import path_pattern
 from ml_containerize.plan.kinds import (
     Boolean,
     Choice,
@@ -18,9 +17,11 @@ from ml_containerize.plan.kinds import (
     Switch,
 )
 from ml_containerize.plan.many import Items, Pairs
+from ml_containerize.plan.repository_paths import path_pattern
 from ml_containerize.plan.runtimes import BACKENDS
 from ml_containerize.plan.values import (
     BaseImage,
+    ComparedImage,
     Seconds,
     image_pattern,
     inner_pattern,
@@ -164,6 +165,26 @@ _SMOKE = (
     Option("startup-seconds", Number("a positive number", 1e-3), "", "Refuse a slower start."),
     Option("memory-mb", Number("a positive number", 1e-3), "", "Refuse a higher peak of memory, in MiB."),
 )
+_COMPARE = (
+    Option(
+        "compare-with",
+        ComparedImage(),
+        "auto",
+        "Image to compare with, or `none`; `auto` is that of a pull request's base branch.",
+    ),
+    Option(
+        "predictions",
+        Choice(("must-match", "may-change")),
+        "must-match",
+        "`may-change` says that predictions which moved against that image were meant to.",
+    ),
+    Option(
+        "interface",
+        Choice(("compatible", "may-change")),
+        "compatible",
+        "`may-change` says that inputs or outputs which break existing clients were meant to.",
+    ),
+)
 _SCAN = (
     Option("scan", _BOOL, "true", "Scan the image with trivy."),
     Option("severity", _SEVERITIES, "CRITICAL,HIGH", "Severities that refuse the image."),
@@ -252,6 +273,24 @@ _MODELS = (
         only_for="models",
     ),
 )
+_REPORT = (
+    Option(
+        "models",
+        _TEXT,
+        "",
+        "The models that must have a record, as the output `models` of the command of that name.",
+        in_file=False,
+        only_for="report",
+    ),
+    Option(
+        "comment",
+        _BOOL,
+        "false",
+        "Keep one comment on the pull request up to date; needs `pull-requests: write` and GITHUB_TOKEN.",
+        in_file=False,
+        only_for="report",
+    ),
+)
 
 GROUPS: Mapping[str, tuple[Option, ...]] = {
     "Project": _PROJECT,
@@ -259,8 +298,10 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     "Publish": _PUBLISH,
     "Smoke test": _SMOKE,
     "Scan": _SCAN,
+    "Compare": _COMPARE,
     "Run": _RUN,
     "Find models": _MODELS,
+    "Report": _REPORT,
 }
 OPTIONS = tuple(option for options in GROUPS.values() for option in options)
 BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}

@@ -11,13 +11,13 @@ from pathlib import Path
 from ml_containerize.command import Run
 from ml_containerize.errors import PlanError, UsageError
 from ml_containerize.plan.changed import Changes, find_changed
-from ml_containerize.plan.repository_paths import matches
 from ml_containerize.plan.git import Git
 from ml_containerize.plan.github import Workflow
 from ml_containerize.plan.problems import Problem, WrongSettings, nearest
 from ml_containerize.plan.projects import Project, find_projects, refuse_shared_names
 from ml_containerize.plan.reading import Reading, shown
 from ml_containerize.plan.release_tag import parse_release
+from ml_containerize.plan.repository_paths import matches
 from ml_containerize.results import Json
 
 

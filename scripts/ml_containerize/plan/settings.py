@@ -69,6 +69,9 @@ class Settings:
     gpus: str  # "auto", "none", "all", a count or "device=…"
     startup_timeout: float  # seconds
     budgets: Budgets
+    compare_with: str  # "auto", "none", a registry reference or a layout folder
+    predictions: Literal["must-match", "may-change"]
+    interface: Literal["compatible", "may-change"]
     scan: bool
     severity: frozenset[str]
     ignore_unfixed: bool
@@ -154,6 +157,7 @@ def _settings(values: Values, here: Path) -> Settings:
     named["name"] = named["name"] or default_name(project)
     named["images"] = tuple(dict.fromkeys(image_of(str(one), named["name"]) for one in named["images"]))
     named["base_image"] = str(named["base_image"])
+    named["compare_with"] = str(named["compare_with"])
     named["output"] = named["output"] or _root(project, here) / OUTPUT_NAME
     return Settings(
         project=project,

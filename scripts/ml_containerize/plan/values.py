@@ -102,6 +102,13 @@ class BaseImage(Kind):
         return str(Parsed(expected, lambda name: parse_reference(name) and name).text(text))
 
 
+class ComparedImage(BaseImage):
+    """`auto`, `none`, or an image as `BaseImage` takes it."""
+
+    def text(self, text: str) -> str | Path:
+        return text if text in {"auto", "none"} else super().text(text)
+
+
 class Seconds(Kind):
     """A duration: a number of seconds, or a text with a unit."""
 

@@ -46,7 +46,7 @@ def flags_of(arguments: argparse.Namespace) -> dict[str, object]:
 
 def action_inputs() -> dict[str, dict[str, str]]:
     """The `inputs` of action.yml. Defaults stay empty there, or an input would always win over the file."""
-    return {option.name: {"description": _described(option), "default": ""} for option in OPTIONS}
+    return {option.name: {"description": described(option), "default": ""} for option in OPTIONS}
 
 
 def action_environment() -> dict[str, str]:
@@ -54,7 +54,8 @@ def action_environment() -> dict[str, str]:
     return {option.variable: f"${{{{ inputs.{option.name} }}}}" for option in OPTIONS}
 
 
-def _described(option: Option) -> str:
+def described(option: Option) -> str:
+    """What an option is for, and its default where it has one."""
     return f"{option.help} Default: `{option.default}`." if option.default else option.help
 
 
@@ -99,7 +100,7 @@ def json_schema() -> Json:
 
 
 def _property(option: Option) -> Json:
-    return {"description": _described(option), **option.kind.schema()}
+    return {"description": described(option), **option.kind.schema()}
 
 
 def schema_text() -> str:
