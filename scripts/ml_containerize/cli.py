@@ -24,6 +24,8 @@ _EXIT_CODES = """\
 exit codes: 0 ok · 2 usage or configuration · 3 plan · 4 build · 5 smoke failed · 6 scan refused ·
 7 push · 8 environment missing (engine, scanner, registry unreachable)"""
 
+_PYTHON_HELP = "a Python that loads the model (default: one with the locked packages)"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a foreseeable failure is an exit code and advice, never a traceback."""
@@ -105,19 +107,37 @@ def _helper_commands(commands: Any) -> None:
     models.add_argument("--json", action="store_true", help="print a matrix for GitHub as JSON on stdout")
     add_flags(models, only_for="models")
 
+    report = _add(commands, "report", perform.report, "sum up the records of many models")
+    report.add_argument("paths", nargs="*", metavar="RESULT.json | FOLDER", type=Path, help="default: .")
+    report.add_argument(
+        "--expect", action="append", metavar="NAME", help="a model that must have a record; may be repeated"
+    )
+    report.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
+    add_flags(report, only_for="report")
+
+    diff = _add(commands, "diff", perform.diff, "tell what changed from one image to another")
+    for name in ("before", "after"):
+        diff.add_argument(name, metavar="IMAGE", help="a registry reference or a layout folder")
+    diff.add_argument("--json", action="store_true", help="print the comparison as JSON on stdout")
+    add_flags(diff, leave_out=_all_but("platforms", "registry", "username", "cache-dir"))
+
     serve = _add(commands, "serve", perform.serve, "run an image for a person until Ctrl-C")
     serve.add_argument("reference", metavar="IMAGE", help="a registry reference or a layout folder")
     serve.add_argument("--port", type=int, default=0, help="loopback port (default: a free one)")
     add_flags(serve, leave_out=_all_but("engine", "gpus", "startup-timeout", "platforms", "cache-dir"))
+
+    init = _add(commands, "init", perform.init, "write what a repository lacks to check and release models")
+    init.add_argument("path", nargs="?", metavar="PATH", help="a repository, or a folder in it (default: .)")
+    init.add_argument("--dry-run", action="store_true", help="only say what would be written")
+    init.add_argument("--python", type=Path, help=_PYTHON_HELP)
+    add_flags(init, leave_out=_all_but("images", "backend", "allow-pickle", "cache-dir"))
 
     record = _add(commands, "record", perform.record, "write smoke cases by asking the model itself")
     record.add_argument("path", metavar="PATH", help="the model project")
     record.add_argument("requests", nargs="+", metavar="REQUEST.json", type=Path, help="one request each")
     record.add_argument("--rtol", type=float, default=1e-4, help="relative tolerance (default: 1e-4)")
     record.add_argument("--atol", type=float, default=1e-6, help="absolute tolerance (default: 1e-6)")
-    record.add_argument(
-        "--python", type=Path, help="a Python that loads the model (default: one with the locked packages)"
-    )
+    record.add_argument("--python", type=Path, help=_PYTHON_HELP)
     record.add_argument("--force", action="store_true", help="replace cases of the same name")
     add_flags(record, leave_out=_all_but("config", "model", "cache-dir"))
 

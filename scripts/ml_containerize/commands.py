@@ -72,6 +72,39 @@ def models(arguments: argparse.Namespace, tools: Tools) -> int:
     return 0
 
 
+def report(arguments: argparse.Namespace, tools: Tools) -> int:
+    """Sum up many records; the exit code is the first failure's."""
+    from ml_containerize.plan.views import flags_of
+    from ml_containerize.report.collect import collect, overview_as_json
+    from ml_containerize.report.github import append_summary, write_outputs
+    from ml_containerize.report.overview import render_overview
+    from ml_containerize.report.wanted import load_wanted
+
+    wanted = load_wanted(arguments.paths, arguments.expect or (), flags_of(arguments), tools.environ)
+    overview = collect(wanted.places, wanted.expected, wanted.reason)
+    text, told = render_overview(overview), overview_as_json(overview)
+    if wanted.summary:
+        append_summary(text, tools.environ)
+    write_outputs({"result": told["result"], "json": json.dumps(told, sort_keys=True)}, tools.environ)
+    _print(_dumped(told) if arguments.json else text)
+    if overview.failed:
+        tools.console.error("report", "\n".join(overview.problems))
+    return overview.exit_code
+
+
+def diff(arguments: argparse.Namespace, tools: Tools) -> int:
+    """Print what changed from one image to another: for people, or as JSON."""
+    from ml_containerize.compare.words import as_text
+    from ml_containerize.comparing import compare_images
+    from ml_containerize.report.gates import plain
+
+    settings = _settings(arguments, tools)
+    connect = tools.connect(settings)
+    found = compare_images(arguments.before, arguments.after, settings.platform, connect)
+    _print(_dumped(plain(found)) if arguments.json else as_text(found))
+    return 0
+
+
 def serve(arguments: argparse.Namespace, tools: Tools) -> int:
     """Run an image until Ctrl-C."""
     from ml_containerize.smoke.serve import serve as serve_image
@@ -85,6 +118,35 @@ def serve(arguments: argparse.Namespace, tools: Tools) -> int:
         console=tools.console,
         environ=tools.environ,
     )
+    return 0
+
+
+def init(arguments: argparse.Namespace, tools: Tools) -> int:
+    """Write what a repository lacks; what is there stays as it is."""
+    from ml_containerize.build.local import locked_python
+    from ml_containerize.init.begin import Stages, begin
+    from ml_containerize.plan.lock import lock as lock_requirements
+    from ml_containerize.plan.views import flags_of
+    from ml_containerize.smoke.record import record_first
+
+    def lock_project(settings: Settings) -> Path:
+        return lock_requirements(settings.project, run=tools.run, requirements=settings.requirements)
+
+    def record_project(settings: Settings) -> tuple[Path, ...]:
+        python = locked_python(settings, arguments.python, tools.environ, tools.run, tools.console)
+        return record_first(settings, python=python, run=tools.run, console=tools.console)
+
+    written = begin(
+        _project(arguments, tools),
+        flags_of(arguments),
+        Stages(lock_project, record_project),
+        dry_run=arguments.dry_run,
+        run=tools.run,
+        environ=tools.environ,
+        console=tools.console,
+    )
+    if written:
+        _print("\n".join(map(str, written)))
     return 0
 
 

@@ -68,7 +68,12 @@ def write_outputs(values: Mapping[str, str], environ: Mapping[str, str]) -> None
 
 def write_summary(record: Record, environ: Mapping[str, str]) -> None:
     """Append the job summary to `GITHUB_STEP_SUMMARY`."""
+    append_summary(render_summary(record), environ)
+
+
+def append_summary(text: str, environ: Mapping[str, str]) -> None:
+    """Append Markdown to `GITHUB_STEP_SUMMARY`."""
     path = environ.get("GITHUB_STEP_SUMMARY")
     if path:
         with Path(path).open("a", encoding="utf-8") as file:
-            file.write(render_summary(record))
+            file.write(text)
