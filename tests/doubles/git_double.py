@@ -10,7 +10,7 @@ from typing import Any
 from ml_containerize.command import Completed
 
 SHA = "a" * 40
-COMMANDS = {"rev-parse", "log", "status", "config", "ls-files", "diff-tree", "merge-base"}
+COMMANDS = {"rev-parse", "log", "status", "config", "ls-files", "diff-tree", "merge-base", "symbolic-ref"}
 TIME = 1_767_225_600  # 2026-01-01T00:00:00Z
 
 
@@ -30,6 +30,7 @@ class GitDouble:
     differing: Sequence[str] = ()  # paths that differ between any two commits
     parted: str = ""  # where any two histories parted
     shallow: bool = False
+    symbolic: Mapping[str, str] = field(default_factory=dict)  # names of names, such as HEAD
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
     def __call__(self, argv: Sequence[str], **options: Any) -> Completed:
@@ -50,6 +51,9 @@ class GitDouble:
                 return 0, "".join(f"{path}\0" for path in self.differing)
             case "merge-base":
                 return (0, f"{self.parted}\n") if self.parted else (1, "")
+            case "symbolic-ref":
+                found = self.symbolic.get(argv[-1], "")
+                return (0, f"{found}\n") if found else (1, "")
             case "status":
                 return 0, self.status
             case "config":

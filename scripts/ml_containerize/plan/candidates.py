@@ -78,13 +78,14 @@ def _only_candidate(project: Path, output: Path) -> Path:
         every = sorted(_candidates(project, output, DEPTH))
     except OSError as error:
         raise UnreadableModel(Path(error.filename or project), error) from error
-    found = [path for path in every if not _may_be_another_thing(path)] or every
+    found = [path for path in every if not may_be_another_thing(path)] or every
     if len(found) > 1:
         raise SeveralModels([str(path.relative_to(project)) for path in found])
     return found[0] if found else _missing(project)
 
 
-def _may_be_another_thing(path: Path) -> bool:
+def may_be_another_thing(path: Path) -> bool:
+    """A pickle that may hold data, or a module that only happens to be named so."""
     return path.suffix in _PICKLES or path.name == PREDICTOR or (path / PREDICTOR).exists()
 
 
@@ -101,13 +102,13 @@ def _candidates(folder: Path, output: Path, depth: int) -> Iterator[Path]:
 
 
 def _in_folder(folder: Path, output: Path, depth: int) -> Iterator[Path]:
-    if any((folder / name).exists() for name in (SAVED_MODEL, PREDICTOR)) or _is_onnx_folder(folder):
+    if any((folder / name).exists() for name in (SAVED_MODEL, PREDICTOR)) or is_onnx_folder(folder):
         yield folder
     elif depth and not folder.is_symlink():
         yield from _candidates(folder, output, depth - 1)
 
 
-def _is_onnx_folder(folder: Path) -> bool:
+def is_onnx_folder(folder: Path) -> bool:
     """True where the weights of an ONNX model lie beside it."""
     try:
         return any(external_files(model) for model in folder.glob("*.onnx"))

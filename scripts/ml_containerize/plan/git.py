@@ -143,6 +143,14 @@ class Git:
         options = ("-r", "-z", "--name-only", "--no-renames")
         return [path for path in self.ask("diff-tree", *options, str(before), str(after)).split("\0") if path]
 
+    def default_branch(self) -> str:
+        """The branch that the remote calls its own, else the one that is checked out, '' if none is."""
+        for name, prefix in (("refs/remotes/origin/HEAD", "refs/remotes/origin/"), ("HEAD", "refs/heads/")):
+            done = self._run("symbolic-ref", "--quiet", name)
+            if done.ok:
+                return done.stdout.strip().removeprefix(prefix)
+        return ""
+
     def url(self) -> str:
         """Where the repository was cloned from, if that is a public address."""
         return public_url(self._run("config", "--get", "remote.origin.url").stdout.strip())
