@@ -1,4 +1,4 @@
-"""`make generate`: write the views of what is declared: action.yml, workflows, the reference pages, the schema."""
+"""`make generate`: write the views of what is declared: action, workflows, reference pages, schema."""
 
 from __future__ import annotations
 

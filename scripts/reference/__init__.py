@@ -14,7 +14,7 @@ REFERENCE = Path("docs/reference")
 
 
 def pages(outputs: Mapping[str, Mapping[str, str]], workflows: Mapping[Path, str]) -> dict[Path, str]:
-    """Every generated page by path; `outputs` are those of action.yml, `workflows` the reusable ones' texts."""
+    """Every generated page by path, from action.yml's outputs and the texts of the reusable workflows."""
     return {
         REFERENCE / "inputs.md": inputs_page(),
         REFERENCE / "outputs.md": outputs_page(outputs),

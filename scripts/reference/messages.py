@@ -6,7 +6,7 @@ import ast
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -40,12 +40,17 @@ def messages() -> list[Message]:
     found = [said for cause in every for said in dict.fromkeys(_said_by(cause, sources)) if said.what]
     silent = set(every) - {message.cause for message in found}
     summed = [Message(cause, inspect.cleandoc(cause.__doc__ or ""), "") for cause in silent]
-    return sorted([*found, *summed], key=lambda one: (one.cause.exit_code, one.cause.__name__, one.what))
+    return sorted([*found, *summed], key=_place_on_the_page)
+
+
+def _place_on_the_page(message: Message) -> tuple[int, str, str, str]:
+    return message.cause.exit_code, message.cause.__name__, message.what, message.fix
 
 
 def _below(cause: type[ContainerizeError]) -> Iterator[type[ContainerizeError]]:
     for child in cause.__subclasses__():
-        if child.__module__ != ContainerizeError.__module__ and not child.__name__.startswith("_"):
+        inside = child.__module__.startswith("ml_containerize.")
+        if inside and child.__module__ != ContainerizeError.__module__ and not child.__name__.startswith("_"):
             yield child
         yield from _below(child)
 
@@ -67,7 +72,7 @@ def _sources() -> dict[str, ast.Module]:
 def _said_by(cause: type[ContainerizeError], sources: dict[str, ast.Module]) -> Iterator[Message]:
     """What its constructor hands on; what it has none of itself, is said wherever it is raised."""
     tree = sources[cause.__module__]
-    own = [_message(cause, call, tree) for call in _constructions(tree, cause.__name__)]
+    own = [message for message in _constructed(cause, tree) if message.what or message.fix]
     if any(message.what for message in own):
         yield from own
         return
@@ -76,21 +81,32 @@ def _said_by(cause: type[ContainerizeError], sources: dict[str, ast.Module]) -> 
         for call in ast.walk(tree):
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == cause.__name__:
                 said = _message(cause, call, tree)
-                yield replace(said, fix=fix or said.fix)
+                yield replace(said, fix=said.fix or fix)
 
 
-def _constructions(tree: ast.Module, name: str) -> Iterator[ast.Call]:
+def _constructed(cause: type[ContainerizeError], tree: ast.Module) -> Iterator[Message]:
+    """What the constructor of the class, if it has one, gives its base."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and node.name == name:
+        if isinstance(node, ast.FunctionDef) and (cause.__name__, node.name) == _place(node, tree):
+            given = zip(node.args.args[::-1], node.args.defaults[::-1], strict=False)
+            defaults = {argument.arg: default for argument, default in given}
             for call in ast.walk(node):
                 if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "__init__":
-                    yield call
+                    yield _message(cause, call, tree, defaults)
 
 
-def _message(cause: type[ContainerizeError], call: ast.Call, tree: ast.Module) -> Message:
-    constants = _constants(tree)
-    what, fix = (*(_text(argument, constants) for argument in call.args[:2]), "", "")[:2]
-    return Message(cause, "" if what.strip(" " + HOLE) == "" else what, fix)
+def _place(constructor: ast.FunctionDef, tree: ast.Module) -> tuple[str, str]:
+    """The class that a function is the constructor of."""
+    owners = [one.name for one in tree.body if isinstance(one, ast.ClassDef) and constructor in one.body]
+    return (owners[0] if owners else "", "__init__")
+
+
+def _message(
+    cause: type[ContainerizeError], call: ast.Call, tree: ast.Module, defaults: Mapping[str, ast.expr] = {}
+) -> Message:
+    names = {**_constants(tree), **defaults}
+    what, fix = (*(_text(argument, names) for argument in call.args[:2]), "", "")[:2]
+    return Message(cause, *("" if not text.strip(" :" + HOLE) else text for text in (what, fix)))
 
 
 def _constants(tree: ast.Module) -> dict[str, ast.expr]:
@@ -115,6 +131,11 @@ def _text(node: ast.expr, names: dict[str, ast.expr]) -> str:
             )
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             return _text(left, names) + _text(right, names)
+        case ast.Call(
+            func=ast.Attribute(value=ast.Constant(value=str() as glue), attr="join"),
+            args=[ast.Tuple(elts=parts)],
+        ):
+            return glue.join(HOLE if isinstance(part, ast.Starred) else _text(part, names) for part in parts)
         case ast.IfExp(body=body, orelse=orelse):
             return _either(_text(body, names), _text(orelse, names))
         case ast.Name(id=name) if name in names:

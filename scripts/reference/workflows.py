@@ -28,8 +28,8 @@ def workflows_page(workflows: Mapping[Path, str]) -> str:
 {NOTE}
 What the reusable workflows take and give. They ask for no permission: what a job may do stands in the
 caller's workflow, as in [check pull requests](../how-to/pull-requests.md) and
-[release on a tag](../how-to/releases.md). Inputs of the same name as [the action's](inputs.md) mean the same, and
-are listed by name only.
+[release on a tag](../how-to/releases.md). Inputs of the same name as [the action's](inputs.md) mean the same,
+and are listed by name only.
 
 {sections}"""
 
