@@ -7,8 +7,8 @@ import pytest
 
 from ml_containerize.errors import EnvironmentMissing
 from ml_containerize.gates import PROOF_LIFETIME, decide, is_fresh
-from ml_containerize.pipeline import ScanRefused, SmokeRefused, check_gates, refuse_unless
-from ml_containerize.results import Outcome, ScanReport, SmokeReport
+from ml_containerize.pipeline import ChangeRefused, ScanRefused, SmokeRefused, check_gates, refuse_unless
+from ml_containerize.results import Comparison, Outcome, ScanReport, SmokeReport
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -28,11 +28,25 @@ def test_every_gates_reasons_are_told() -> None:
 def test_a_failed_smoke_is_exit_5_and_a_refused_scan_exit_6() -> None:
     failed, scan = SmokeReport(Outcome.FAILED), ScanReport(Outcome.FAILED)
     with pytest.raises(SmokeRefused) as both:
-        refuse_unless(decide(failed, scan), failed)
+        refuse_unless(decide(failed, scan), failed, scan)
     passed = SmokeReport(Outcome.PASSED)
     with pytest.raises(ScanRefused) as one:
-        refuse_unless(decide(passed, scan), passed)
+        refuse_unless(decide(passed, scan), passed, scan)
     assert (both.value.exit_code, one.value.exit_code) == (5, 6)
+
+
+def test_a_change_that_nobody_announced_is_exit_5_with_the_words_that_announce_it() -> None:
+    passed, moved = SmokeReport(Outcome.PASSED), Comparison(Outcome.FAILED, problems=("seven moved",))
+    decision = decide(passed, moved)
+    assert decision.reasons == ("compare: seven moved",)
+    with pytest.raises(ChangeRefused, match="predictions: may-change") as refused:
+        refuse_unless(decision, passed, moved)
+    assert refused.value.exit_code == 5
+
+
+@pytest.mark.parametrize("comparison", [None, Comparison(Outcome.SKIPPED), Comparison(Outcome.PASSED)])
+def test_without_a_comparison_the_gates_alone_decide(comparison: Comparison | None) -> None:
+    assert decide(SmokeReport(Outcome.PASSED), ScanReport(Outcome.PASSED), comparison).accepted
 
 
 def test_the_scan_reports_although_the_smoke_test_could_not_run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,16 @@ def human_seconds(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
+
+
+def human_value(value: object) -> str:
+    """A value of any kind, short enough for a line: digests and hashes by their beginning."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = printable(str(value))
+    if re.fullmatch(r"(?:sha256:)?[0-9a-f]{40,64}", text):
+        return text.removeprefix("sha256:")[:12]
+    return text if len(text) <= 100 else f"{text[:99]}…"
 
 
 def escape_workflow_command(text: str) -> str:

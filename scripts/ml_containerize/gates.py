@@ -14,12 +14,12 @@ from ml_containerize.names import Digest, DigestReference
 from ml_containerize.plan.decide import Plan
 from ml_containerize.push.proof import Proof
 from ml_containerize.report.gates import plain
-from ml_containerize.results import Decision, Json, Outcome, ScanReport, SmokeReport
+from ml_containerize.results import Comparison, Decision, Json, Outcome, ScanReport, SmokeReport
 
 PROOF_LIFETIME = timedelta(
     hours=24
 )  # trivy's database is rebuilt every six hours; a day-old scan is run again
-_POLICY_VERSION = 2
+_POLICY_VERSION = 3  # raise it where a proof comes to hold what an older one does not
 _Report = TypeVar("_Report", SmokeReport, ScanReport)
 
 
@@ -34,14 +34,16 @@ class NoGateReport(PushError):
         )
 
 
-def decide(*reports: SmokeReport | ScanReport) -> Decision:
+def decide(*reports: SmokeReport | ScanReport | Comparison | None) -> Decision:
     """Publish only what no gate refused; every gate's reasons are told, not the first one's."""
-    refused = [report for report in reports if report.outcome is Outcome.FAILED]
+    refused = [report for report in reports if report and report.outcome is Outcome.FAILED]
     reasons = tuple(f"{gate_name(r)}: {problem}" for r in refused for problem in r.problems or ("failed",))
     return Decision(accepted=not refused, reasons=reasons)
 
 
-def gate_name(report: SmokeReport | ScanReport) -> str:
+def gate_name(report: SmokeReport | ScanReport | Comparison) -> str:
+    if isinstance(report, Comparison):
+        return "compare"
     return "smoke" if isinstance(report, SmokeReport) else "scan"
 
 

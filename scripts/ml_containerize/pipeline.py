@@ -1,4 +1,4 @@
-"""The product's sentence as one function: plan → build → smoke and scan → decide → push."""
+"""The product's sentence as one function: plan → build → smoke and scan → compare → decide → push."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ml_containerize.build.direct import build, predict_image
+from ml_containerize.comparing import compare_with_previous, tell
 from ml_containerize.errors import ContainerizeError, PlanError, ScanError, SmokeError, UsageError
 from ml_containerize.gates import decide, gate_name, is_fresh, make_proof, policy, timestamp
 from ml_containerize.oci.find import resolve_base
@@ -17,7 +18,7 @@ from ml_containerize.plan.settings import Settings
 from ml_containerize.push.proof import Proof, read_proof
 from ml_containerize.push.publish import push
 from ml_containerize.report.gates import parse_scan, parse_smoke, reused, write_report
-from ml_containerize.results import Decision, Outcome, ScanReport, SmokeReport
+from ml_containerize.results import Comparison, Decision, Outcome, ScanReport, SmokeReport
 from ml_containerize.scan.check import scan
 from ml_containerize.smoke.cases import load_cases
 from ml_containerize.smoke.check import smoke
@@ -37,6 +38,12 @@ class SmokeRefused(SmokeError):
 
 class ScanRefused(ScanError):
     """The policy does not accept what the scanner found."""
+
+
+class ChangeRefused(SmokeError):
+    """Predictions moved, or clients of the image in use would break, and nobody said that it was meant."""
+
+    title = "compare"
 
 
 class OneStageOnly(UsageError):
@@ -59,11 +66,12 @@ def run_pipeline(settings: Settings, tools: Tools, trail: Trail) -> None:
     proof = _build(plan, tools, connect, trail)
     image = trail.known_image
     smoke_report, scan_report = _check(plan, image, proof, tools, trail)
-    decision = trail.decision = decide(smoke_report, scan_report)
+    comparison = run_compare(plan, image, smoke_report, scan_report, tools, connect, trail)
+    decision = trail.decision = decide(smoke_report, scan_report, comparison)
     if settings.push and decision.accepted:
         proof = proof or make_proof(plan, smoke_report, scan_report, timestamp(tools.now()))
         publish(plan, image, decision, proof, tools, connect, trail)
-    refuse_unless(decision, smoke_report)
+    refuse_unless(decision, smoke_report, scan_report, comparison)
 
 
 def make_plan(settings: Settings, tools: Tools, connect: Connect, trail: Trail) -> Plan:
@@ -161,6 +169,25 @@ def run_scan(plan: Plan, image: Image, tools: Tools, trail: Trail) -> ScanReport
     return report
 
 
+def run_compare(
+    plan: Plan,
+    image: Image,
+    smoke_report: SmokeReport,
+    scan_report: ScanReport,
+    tools: Tools,
+    connect: Connect,
+    trail: Trail,
+) -> Comparison | None:
+    """What the image changes for those who use the previous one, where there is one to compare with."""
+    if plan.previous is None:
+        return None
+    with trail.stage("compare", plan.previous.where):
+        found = compare_with_previous(plan, plan.previous, image, smoke_report, scan_report, connect)
+        trail.comparison = found
+        tell(found, tools.console)
+    return found
+
+
 def publish(
     plan: Plan, image: Image, decision: Decision, proof: Proof, tools: Tools, connect: Connect, trail: Trail
 ) -> None:
@@ -168,13 +195,17 @@ def publish(
         trail.releases = push(plan, image, decision, proof=proof, connect=connect, console=tools.console)
 
 
-def refuse_unless(decision: Decision, first: SmokeReport | ScanReport) -> None:
+def refuse_unless(decision: Decision, *reports: SmokeReport | ScanReport | Comparison | None) -> None:
     """Raise for a refusal; the exit code is the first gate's that refused."""
     if decision.accepted:
         return
-    smoke_failed = isinstance(first, SmokeReport) and first.outcome is Outcome.FAILED
-    cause = SmokeRefused if smoke_failed else ScanRefused
-    raise cause(
-        "\n".join(("the image was refused; nothing was tagged", *decision.reasons)),
-        "Each line above names its gate; the report in the output folder has the details.",
-    )
+    what = "\n".join(("the image was refused; nothing was tagged", *decision.reasons))
+    first = next(report for report in reports if report and report.outcome is Outcome.FAILED)
+    if isinstance(first, Comparison):
+        raise ChangeRefused(
+            what,
+            "If this was meant, say so: `predictions: may-change` for predictions that moved, "
+            "`interface: may-change` for clients that break.",
+        )
+    cause = SmokeRefused if isinstance(first, SmokeReport) else ScanRefused
+    raise cause(what, "Each line above names its gate; the report in the output folder has the details.")

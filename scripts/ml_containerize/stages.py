@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ml_containerize.build.direct import build, open_built
-from ml_containerize.build.published import open_published
+from ml_containerize.build.published import open_published, recover_environment
 from ml_containerize.errors import UsageError
 from ml_containerize.gates import accept_report, decide, gate_name, make_proof, timestamp
 from ml_containerize.oci.image import Image
@@ -15,6 +15,7 @@ from ml_containerize.pipeline import (
     publish,
     refuse_unless,
     require_cases,
+    run_compare,
     run_scan,
     run_smoke,
 )
@@ -70,8 +71,11 @@ def push_image(settings: Settings, tools: Tools, trail: Trail) -> None:
     connect = tools.connect(settings)
     plan, image = _open(replace(settings, push=True), tools, connect, trail)
     smoke_report, scan_report, checked_at = _kept(plan, image, tools, connect, trail)
-    decision = trail.decision = decide(smoke_report, scan_report)
-    refuse_unless(decision, smoke_report)
+    comparison = run_compare(plan, image, smoke_report, scan_report, tools, connect, trail)
+    decision = trail.decision = decide(smoke_report, scan_report, comparison)
+    refuse_unless(decision, smoke_report, scan_report, comparison)
+    if settings.image:
+        recover_environment(plan, image, connect=connect, console=tools.console)
     proof = make_proof(plan, smoke_report, scan_report, checked_at)
     publish(plan, image, decision, proof, tools, connect, trail)
 

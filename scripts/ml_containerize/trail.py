@@ -12,7 +12,7 @@ from ml_containerize.errors import BuildError, ContainerizeError
 from ml_containerize.oci.image import Image
 from ml_containerize.plan.decide import Plan
 from ml_containerize.report.record import Failure, Record, Result
-from ml_containerize.results import Decision, Release, ScanReport, SmokeReport, StageTime
+from ml_containerize.results import Comparison, Decision, Release, ScanReport, SmokeReport, StageTime
 
 
 @dataclass(slots=True)
@@ -25,6 +25,7 @@ class Trail:
     image: Image | None = None
     smoke: SmokeReport | None = None
     scan: ScanReport | None = None
+    comparison: Comparison | None = None
     decision: Decision | None = None
     releases: tuple[Release, ...] = ()
     error: ContainerizeError | None = None
@@ -52,6 +53,7 @@ class Trail:
             image=self.image,
             smoke=self.smoke,
             scan=self.scan,
+            comparison=self.comparison,
             decision=self.decision,
             releases=self.releases,
             failure=Failure.of(self.error) if self.error else None,

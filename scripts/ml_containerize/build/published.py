@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ml_containerize.build.direct import needed, open_layout
+from ml_containerize.build.image import assemble, environment_image
+from ml_containerize.console import Console
 from ml_containerize.errors import BuildError
 from ml_containerize.names import Digest, DigestReference
 from ml_containerize.oci.find import find_image
 from ml_containerize.oci.image import Image
+from ml_containerize.oci.layout import ENVIRONMENT
 from ml_containerize.oci.registry import Connect
 from ml_containerize.plan.decide import Plan
+from ml_containerize.plan.labels import LAYER
+
+_ENVIRONMENT_LAYERS = {"packages", "serving"}
 
 
 class ForeignImage(BuildError):
@@ -53,6 +60,26 @@ def open_published(plan: Plan, where: DigestReference, *, connect: Connect) -> I
     layout.set_image(image.descriptor, f"{plan.name}:{plan.identity}")
     layout.prune(needed(image))
     return image
+
+
+def recover_environment(plan: Plan, image: Image, *, connect: Connect, console: Console) -> None:
+    """List the environment that the image stands on beside it, as `build` does, so that `push` can share it.
+
+    It is made anew from the base, the image's layers and the plan, and counts only if the image follows from
+    it to the last byte. Raises as `find_image` where the base is.
+    """
+    layout = image.content.layout
+    base = find_image(plan.environment.base.where, plan.environment.platform, connect)
+    above = image.layers[len(base.layers) :]
+    own = [layer for layer in above if layer.descriptor.annotations.get(LAYER) in _ENVIRONMENT_LAYERS]
+    environment = environment_image(plan, base, own)
+    if assemble(plan, environment, above[len(own) :], layout).digest != image.digest:
+        console.info("the environment was made by another version of this command, and is not shared")
+        return
+    layout.write(environment.config_body, environment.manifest.config.media_type)
+    layout.write(environment.manifest_body, environment.descriptor.media_type)
+    marked = replace(environment.descriptor, annotations={ENVIRONMENT: str(plan.environment.key)})
+    layout.set_image(image.descriptor, image.name, marked)
 
 
 def _differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, tuple[str, str]]:

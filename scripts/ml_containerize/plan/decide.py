@@ -16,6 +16,7 @@ from ml_containerize.plan.hashing import hash_model
 from ml_containerize.plan.labels import METRICS_NAME, created, labels, read_metrics
 from ml_containerize.plan.locked import requirement_files
 from ml_containerize.plan.model import Model
+from ml_containerize.plan.previous import Previous, choose_previous
 from ml_containerize.plan.settings import Settings
 from ml_containerize.plan.source import Source, read_source
 from ml_containerize.plan.tags import identity_tag, moving_tags, releases_another
@@ -47,6 +48,7 @@ class Plan:
     labels: Mapping[str, str]
     cases: tuple[Path, ...]  # recorded smoke cases, sorted
     metrics: Json | None = None
+    previous: Previous | None = None  # the image in use, to compare with
 
     @property
     def version(self) -> str:
@@ -100,6 +102,7 @@ def decide(
         labels=labels(settings.name, identity, model, environment, source, metrics, settings.labels),
         cases=cases,
         metrics=metrics,
+        previous=choose_previous(settings, source),
     )
 
 

@@ -36,6 +36,8 @@ def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "images", f"{names} · {'pushed if every gate passes' if settings.push else 'not pushed'}"
     yield "smoke", _smoke(plan) if settings.smoke else "skipped"
     yield "scan", _scan(settings) if settings.scan else "skipped"
+    if plan.previous:
+        yield "compare", f"with {plan.previous.where}" if plan.previous.where else plan.previous.unknown
 
 
 def _smoke(plan: Plan) -> str:
@@ -77,6 +79,7 @@ def plan_as_json(plan: Plan) -> Json:
         "labels": dict(plan.labels),
         "cases": [str(case) for case in plan.cases],
         "metrics": plan.metrics,
+        "compare_with": plan.previous.where if plan.previous else "",
         "settings": settings_as_json(plan.settings),
     }
 
@@ -113,6 +116,7 @@ def _source(source: Source) -> Json:
         "sha": str(source.sha) if source.sha else None,
         "branch": source.branch,
         "pull_request": source.pull_request,
+        "base_branch": source.base_branch,
         "tag": source.tag,
         "dirty": source.dirty,
         "epoch": source.epoch,

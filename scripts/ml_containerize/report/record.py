@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ml_containerize.oci.image import Image
 from ml_containerize.plan.decide import Plan
 from ml_containerize.report.gates import plain, write_json
 from ml_containerize.results import (
+    Comparison,
     Decision,
     Json,
     Outcome,
@@ -71,6 +72,7 @@ class Record:
     image: Image | None = None
     smoke: SmokeReport | None = None
     scan: ScanReport | None = None
+    comparison: Comparison | None = None
     decision: Decision | None = None
     releases: tuple[Release, ...] = ()
     failure: Failure | None = None
@@ -128,8 +130,9 @@ class Record:
             "layers": [plain(layer) for layer in self.layers],
             "size": sum(layer.size for layer in self.layers),
             "bytes_uploaded": self.bytes_uploaded,
-            "smoke": plain(self.smoke),
+            "smoke": plain(_without_answers(self.smoke)),
             "scan": plain(self.scan),
+            "comparison": plain(self.comparison),
             "decision": plain(self.decision),
             "skipped": list(self.skipped),
         }
@@ -156,6 +159,13 @@ def layers_of(image: Image, releases: tuple[Release, ...], base: str) -> tuple[L
 
 def _tested(smoke: SmokeReport | None) -> str:
     return str(smoke.digest) if smoke and smoke.digest else ""
+
+
+def _without_answers(smoke: SmokeReport | None) -> SmokeReport | None:
+    """Whole answers are kept in `smoke.json` and the proof: a step's output may have one MiB only."""
+    if smoke is None:
+        return None
+    return replace(smoke, cases=tuple(replace(case, answered=None) for case in smoke.cases))
 
 
 def _model(plan: Plan | None) -> Json:

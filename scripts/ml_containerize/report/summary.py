@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ml_containerize.console import human_seconds, human_size, printable
+from ml_containerize.report.changed import changed
+from ml_containerize.report.markdown import MAX_ROWS, code, escape, finding_rows, more, quoted, table
 from ml_containerize.report.record import Record, Result
-from ml_containerize.results import CaseResult, Finding, Outcome, ScanReport, SmokeReport, StageTime
+from ml_containerize.results import CaseResult, Outcome, ScanReport, SmokeReport, StageTime
 
 MAX_BYTES = 900_000  # GitHub drops a summary above 1024 kB whole
-MAX_ROWS = 50
 
 _VERDICTS = {
     Result.RELEASED: ("✅", "released"),
@@ -19,7 +20,6 @@ _VERDICTS = {
     Result.FAILED: ("❌", "failed"),
 }
 _SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN")
-_ENTITIES = {ord(char): f"&#{ord(char)};" for char in "&\\`*_[]<>|#@~"}
 
 
 def render_summary(record: Record) -> str:
@@ -31,20 +31,11 @@ def render_summary(record: Record) -> str:
     return encoded[:MAX_BYTES].decode(errors="ignore") + "\n\n_cut here: the whole is in `result.json`_\n"
 
 
-def escape(text: str) -> str:
-    """Text from outside as plain Markdown table text: no HTML, links, code, mentions or new cells."""
-    return printable(" ".join(text.split())).translate(_ENTITIES)
-
-
-def code(text: str) -> str:
-    """Text from outside as inline code, also inside a table."""
-    clean = printable(" ".join(text.split())).replace("`", "'").replace("|", "\\|")
-    return f"`{clean}`" if clean else ""
-
-
 def _sections(record: Record) -> Iterator[str]:
     yield from _verdict(record)
     yield from _tags(record)
+    if record.comparison:
+        yield from changed(record.comparison)
     if record.smoke:
         yield from _smoke(record.smoke)
     if record.scan:
@@ -60,18 +51,14 @@ def _verdict(record: Record) -> Iterator[str]:
     yield f"## {mark} {name}: {words}"
     yield ""
     if record.failure:
-        yield f"> **{escape(record.failure.title)}**: {_quoted(record.failure.what)}"
+        yield f"> **{escape(record.failure.title)}**: {quoted(record.failure.what)}"
         if record.failure.fix:
-            yield f"> {_quoted(record.failure.fix)}"
+            yield f"> {quoted(record.failure.fix)}"
         yield ""
     for reason in record.decision.reasons if record.decision else ():
         yield f"- {escape(reason)}"
     if record.reference:
         yield from ("", code(record.reference), "")
-
-
-def _quoted(text: str) -> str:
-    return "<br>".join(escape(line) for line in text.splitlines())
 
 
 def _tags(record: Record) -> Iterator[str]:
@@ -88,7 +75,7 @@ def _tags(record: Record) -> Iterator[str]:
         ("environment", code(str(plan.environment.key))),
         ("base", code(plan.environment.base.name)),
     ]
-    yield from _table(("", ""), rows)
+    yield from table(("", ""), rows)
 
 
 def _smoke(smoke: SmokeReport) -> Iterator[str]:
@@ -98,12 +85,12 @@ def _smoke(smoke: SmokeReport) -> Iterator[str]:
         yield f"- {escape(problem)}"
     if smoke.cases:
         yield ""
-        yield from _table(
+        yield from table(
             ("", "case", "answer", "ms"),
             [_case_row(case) for case in smoke.cases[:MAX_ROWS]],
             align=":-:|---|---|--:",
         )
-        yield from _more(len(smoke.cases))
+        yield from more(len(smoke.cases))
     measured = _measured(smoke)
     if measured:
         yield from ("", measured)
@@ -153,18 +140,19 @@ def _scan(scan: ScanReport) -> Iterator[str]:
     if scan.outcome is not Outcome.SKIPPED:
         counts = tuple(str(scan.counts.get(severity, 0)) for severity in _SEVERITIES)
         yield ""
-        yield from _table([s.capitalize() for s in _SEVERITIES], [counts], align="--:|--:|--:|--:|--:")
+        yield from table([s.capitalize() for s in _SEVERITIES], [counts], align="--:|--:|--:|--:|--:")
     if scan.refused:
         yield ""
-        yield from _table(("refused", "package", "installed", "fixed in", "severity"), _rows(scan.refused))
-        yield from _more(len(scan.refused))
+        yield from table(
+            ("refused", "package", "installed", "fixed in", "severity"), finding_rows(scan.refused)
+        )
+        yield from more(len(scan.refused))
     if scan.ignored:
         yield from ("", f"<details><summary>{len(scan.ignored)} accepted by a rule</summary>", "")
-        rows = [
-            (*row[:3], code(f.ignored_by)) for row, f in zip(_rows(scan.ignored), scan.ignored, strict=False)
-        ]
-        yield from _table(("id", "package", "installed", "rule"), rows)
-        yield from (*_more(len(scan.ignored)), "", "</details>")
+        found = zip(finding_rows(scan.ignored), scan.ignored, strict=False)
+        rows = [(*row[:3], code(finding.ignored_by)) for row, finding in found]
+        yield from table(("id", "package", "installed", "rule"), rows)
+        yield from (*more(len(scan.ignored)), "", "</details>")
     if scan.scanner:
         date = f", database of {escape(scan.database_updated)}" if scan.database_updated else ""
         yield from ("", f"{escape(scan.scanner)}{date}")
@@ -178,24 +166,6 @@ def _scan_words(scan: ScanReport) -> str:
     if scan.refused:
         return f"{len(scan.refused)} refused of {total} found"
     return f"none refused, {total} found" if total else "none found"
-
-
-def _rows(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
-    return [
-        (
-            _linked(f),
-            escape(f.package),
-            escape(f.installed),
-            escape(f.fixed) or "—",
-            escape(f.severity.lower()),
-        )
-        for f in findings[:MAX_ROWS]
-    ]
-
-
-def _linked(finding: Finding) -> str:
-    safe = finding.url.startswith("https://") and not set(finding.url) & set(' <>()[]|"\\`')
-    return f"[{escape(finding.id)}]({finding.url})" if safe else escape(finding.id)
 
 
 def _layers(record: Record) -> Iterator[str]:
@@ -213,8 +183,8 @@ def _layers(record: Record) -> Iterator[str]:
         )
         for layer in layers[:MAX_ROWS]
     ]
-    yield from _table(("layer", "what", "size", ""), rows, align="---|---|--:|---")
-    yield from _more(len(layers))
+    yield from table(("layer", "what", "size", ""), rows, align="---|---|--:|---")
+    yield from more(len(layers))
 
 
 def _times(stages: Sequence[StageTime]) -> Iterator[str]:
@@ -238,15 +208,3 @@ def _notices(notices: Sequence[str]) -> Iterator[str]:
         yield ""
     for notice in notices:
         yield f"> - {escape(notice)}"
-
-
-def _more(count: int) -> Iterator[str]:
-    if count > MAX_ROWS:
-        yield from ("", f"… and {count - MAX_ROWS} more in `result.json`")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, align: str = "") -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{align or '|'.join(['---'] * len(head))}|"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
