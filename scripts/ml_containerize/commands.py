@@ -87,6 +87,10 @@ def report(arguments: argparse.Namespace, tools: Tools) -> int:
         append_summary(text, tools.environ)
     write_outputs({"result": told["result"], "json": json.dumps(told, sort_keys=True)}, tools.environ)
     _print(_dumped(told) if arguments.json else text)
+    if wanted.comment:
+        from ml_containerize.report.comment import MAX_BYTES, comment
+
+        comment(render_overview(overview, MAX_BYTES), tools.environ, tools.console)
     if overview.failed:
         tools.console.error("report", "\n".join(overview.problems))
     return overview.exit_code
