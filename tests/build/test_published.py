@@ -5,12 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from doubles.builds import Runs, write_environment
 from doubles.images import LINUX, publish, publish_index, write_image
 from doubles.registry_double import RegistryDouble
 from doubles.registry_fixtures import MakeDouble
 
-from ml_containerize.build.direct import open_built
-from ml_containerize.build.published import ForeignImage, NotOneImage, open_published
+from ml_containerize.build.direct import build, open_built
+from ml_containerize.build.environment import environment_cache
+from ml_containerize.build.published import ForeignImage, NotOneImage, open_published, recover_environment
 from ml_containerize.console import Console
 from ml_containerize.errors import EnvironmentMissing
 from ml_containerize.names import Digest, DigestReference, Platform, Repository
@@ -142,3 +144,47 @@ def test_the_layout_can_be_opened_again_without_the_registry(
     publish(image, double, NAME)
     open_published(plan, where(double, image), connect=connect)
     assert open_built(plan, connect=connect, console=console).digest == image.digest
+
+
+@pytest.fixture
+def built(
+    make_plan: MakePlan, connect: Connect, console: Console, runs: Runs, double: RegistryDouble
+) -> Plan:
+    """The plan of an image that another machine has built and published without its environment."""
+    there = make_plan()
+    elsewhere = Layout.create(there.settings.cache / "elsewhere")
+    key = there.environment.key
+    environment_cache(there).keep(key, write_environment(there, elsewhere, connect), elsewhere)
+    image = build(there, connect=connect, run=runs, console=console, environ={})
+    for layer in image.manifest.layers:
+        image.content.pull(layer)
+    publish(image, double, NAME)
+    here = replace(there.settings, output=there.settings.output / "here", cache=there.settings.cache / "here")
+    here.output.mkdir()
+    return replace(there, settings=replace(here, image=where(double, image)))
+
+
+def test_the_environment_is_made_anew_of_what_plan_and_image_tell(
+    built: Plan, connect: Connect, console: Console
+) -> None:
+    assert built.settings.image
+    image = open_published(built, built.settings.image, connect=connect)
+    assert image.content.layout.environment() is None
+    recover_environment(built, image, connect=connect, console=console)
+    found = image.content.layout.environment()
+    expected = Layout.at(built.settings.output.parent / "layout").environment()
+    assert found
+    assert found == expected
+    assert image.content.layout.image().digest == image.digest
+
+
+def test_an_environment_that_the_image_does_not_stand_on_is_not_listed(
+    built: Plan, connect: Connect, console: Console
+) -> None:
+    assert built.settings.image
+    image = open_published(built, built.settings.image, connect=connect)
+    recover_environment(
+        replace(built, created="2027-01-01T00:00:00Z"), image, connect=connect, console=console
+    )
+    assert image.content.layout.environment() is None
+    assert image.content.layout.image().digest == image.digest
