@@ -22,14 +22,16 @@ def no_network(where: str, platform: Platform) -> BaseReference:
     raise AssertionError(f"{where} for {platform} is pinned")
 
 
-def planned(project: Path, git: GitDouble | None = None, **flags: Any) -> Plan:
+def planned(
+    project: Path, git: GitDouble | None = None, stream: io.StringIO | None = None, **flags: Any
+) -> Plan:
     named = {name.replace("_", "-"): value for name, value in flags.items()}
     return decide(
         load_settings(project, named, {}),
         environ={},
         run=git or GitDouble(project),
         resolve_base=no_network,
-        console=Console(stream=io.StringIO(), quiet=True),
+        console=Console(stream=stream or io.StringIO()),
     )
 
 
@@ -55,6 +57,15 @@ def test_everything_is_decided_before_any_work(repository: Path) -> None:
     assert plan.metrics == {"accuracy": 0.9}
     assert plan.labels["io.ml-containerize.model.hash"] == plan.model.hash.hex
     assert plan.environment.base.name == "docker.io/library/python:3.12-slim-trixie"
+
+
+def test_a_tag_that_releases_another_model_gives_no_version_and_a_word(repository: Path) -> None:
+    told, git = io.StringIO(), GitDouble(repository, refs="HEAD, tag: refs/tags/cats/v1.2.3")
+    plan = planned(repository, git, told)
+    assert plan.tags == ()
+    assert plan.version == plan.identity
+    assert "releases another model than 'digits'" in told.getvalue()
+    assert planned(repository, git, name="cats").tags == ("1.2.3", "1.2", "1", "latest")
 
 
 def test_planning_writes_nothing(repository: Path) -> None:

@@ -9,7 +9,16 @@ from doubles.git_double import SHA, TIME, GitDouble
 
 from ml_containerize.command import Completed
 from ml_containerize.names import GitSha
-from ml_containerize.plan.git import Change, Commit, DubiousOwnership, Git, GitFailed, GitMissing, public_url
+from ml_containerize.plan.git import (
+    Change,
+    Commit,
+    DubiousOwnership,
+    Git,
+    GitFailed,
+    GitMissing,
+    Tracked,
+    public_url,
+)
 
 
 @pytest.fixture
@@ -48,6 +57,26 @@ def test_a_detached_head_has_no_branch(repository: Path) -> None:
 
 def test_a_repository_without_a_commit_has_none(repository: Path) -> None:
     assert opened(repository, GitDouble(repository, sha="")).head() is None
+
+
+def test_files_are_told_with_links_and_without_submodules(repository: Path) -> None:
+    def listing(argv: Sequence[str], **_: Any) -> Completed:
+        entries = (f"100644 {SHA} 0\tb", f"120000 {SHA} 0\ta\tb\nc", f"160000 {SHA} 0\tsub")
+        conflict = (f"100644 {SHA} 1\tboth", f"100644 {SHA} 2\tboth")
+        listed = "\0".join((*entries, *conflict, ""))
+        return Completed(tuple(argv), 0, listed if "ls-files" in argv else f"{repository}\n", "")
+
+    assert opened(repository, listing).files() == [
+        Tracked("a\tb\nc", link=True),
+        Tracked("b"),
+        Tracked("both"),
+    ]
+
+
+def test_a_name_is_resolved_to_a_commit_or_to_nothing(repository: Path) -> None:
+    git = opened(repository, GitDouble(repository, names={"HEAD^1": "c" * 40}))
+    assert (git.resolve("HEAD"), git.resolve("HEAD^1")) == (GitSha(SHA), GitSha("c" * 40))
+    assert git.resolve("other") is None
 
 
 def test_changes_are_told_with_odd_names(repository: Path) -> None:

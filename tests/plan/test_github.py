@@ -56,6 +56,30 @@ def test_a_pull_request_tells_its_head_commit(tmp_path: Path) -> None:
     assert not workflow.concerns(GitSha("d" * 40))
 
 
+def test_a_pull_request_tells_the_branch_that_it_is_to_go_into(tmp_path: Path) -> None:
+    event = {"pull_request": {"number": 7, "head": {"sha": HEAD}, "base": {"sha": MERGE, "ref": "release/1"}}}
+    pull = read(environ(tmp_path, event, ref="refs/pull/7/merge")).pull_request
+    assert pull == PullRequest(7, GitSha(HEAD), base=MERGE, base_branch="release/1")
+
+
+@pytest.mark.parametrize(
+    ("event", "before", "forced"),
+    [
+        ({"before": HEAD}, HEAD, False),
+        ({"before": HEAD, "forced": True}, HEAD, True),
+        ({"before": "0" * 40, "created": True}, "0" * 40, False),
+        ({"merge_group": {"base_sha": HEAD, "head_sha": MERGE}}, HEAD, False),
+        ({"before": 7, "forced": "yes"}, "", False),
+        ({}, "", False),
+    ],
+)
+def test_a_push_and_a_merge_group_tell_what_they_stand_on(
+    tmp_path: Path, event: Any, before: str, forced: bool
+) -> None:
+    workflow = read(environ(tmp_path, event))
+    assert (workflow.before, workflow.forced) == (before, forced)
+
+
 def test_without_an_event_the_ref_still_tells_the_number(tmp_path: Path) -> None:
     workflow = read(environ(tmp_path, ref="refs/pull/12/merge", event_path=""))
     assert workflow.pull_request == PullRequest(12, GitSha(MERGE))

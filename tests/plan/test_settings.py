@@ -132,6 +132,31 @@ def test_all_problems_of_all_sources_are_told_at_once(project: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("images", "expanded"),
+    [
+        ("ghcr.io/Org/{name}", ["ghcr.io/org/digits"]),
+        ("ghcr.io/org/models/{name}-server", ["ghcr.io/org/models/digits-server"]),
+        ("{name}", ["docker.io/library/digits"]),
+        ("ghcr.io/org/{name}\nghcr.io/org/digits", ["ghcr.io/org/digits"]),
+        ("localhost:5000/{name}/{name}", ["localhost:5000/digits/digits"]),
+    ],
+)
+def test_an_images_name_may_hold_the_models(project: Path, images: str, expanded: list[str]) -> None:
+    settings = load_settings(project, {}, {"ML_CONTAINERIZE_IMAGES": images})
+    assert list(map(str, settings.images)) == expanded
+    renamed = load_settings(project, {"images": images, "name": "bees"}, {})
+    assert "bees" in str(renamed.images[0])
+
+
+@pytest.mark.parametrize(
+    "images", ["ghcr.io/org/{model}", "ghcr.io/org/{name", "ghcr.io/{}/x", "a/{name}:v1"]
+)
+def test_no_other_words_stand_in_an_images_name(project: Path, images: str) -> None:
+    (told,) = problems(project, {"images": images})
+    assert "ghcr.io/org/{name}" in told
+
+
 def test_yaml_that_is_wrong_in_three_places_is_told_with_all_three(project: Path) -> None:
     (project / CONFIG).write_text(
         "platforms: &one windows/amd64\nstartup-timeout: *one\npush: true\npush: false\nlatency_p95_ms: 5\n"

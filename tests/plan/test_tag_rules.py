@@ -1,0 +1,94 @@
+"""Which tags move, held against what docker/metadata-action's README says that it does.
+
+Each row names the README's section. Of type=semver the patterns are {{version}}, {{major}}.{{minor}} and
+{{major}}, the last one off for 0.x as "Major version zero" advises; flavor is latest=auto.
+https://github.com/docker/metadata-action/blob/v6.2.0/README.md
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from ml_containerize.names import GitSha, is_tag
+from ml_containerize.plan.source import Source
+from ml_containerize.plan.tags import moving_tags
+
+SHA = GitSha("a" * 40)
+
+
+def moved(ref: str, name: str = "digits") -> tuple[str, ...]:
+    kind, _, rest = ref.removeprefix("refs/").partition("/")
+    sources = {
+        "heads": Source(SHA, branch=rest),
+        "tags": Source(SHA, tag=rest),
+        "pull": Source(SHA, pull_request=int(rest.partition("/")[0])) if kind == "pull" else Source(),
+    }
+    return moving_tags(sources[kind], (), "auto", name)
+
+
+@pytest.mark.parametrize(
+    ("section", "ref", "tags"),
+    [
+        ("Semver", "refs/pull/2/merge", ["pr-2"]),
+        ("Semver", "refs/heads/master", ["master"]),
+        ("Semver", "refs/heads/releases/v1", ["releases-v1"]),
+        ("Semver", "refs/tags/v1.2.3", ["1.2.3", "1.2", "1", "latest"]),
+        ("Semver", "refs/tags/v2.0.8-beta.67", ["2.0.8-beta.67"]),
+        ("type=ref", "refs/heads/my/branch", ["my-branch"]),
+        ("type=ref", "refs/pull/318/merge", ["pr-318"]),
+        ("type=semver", "refs/tags/1.2.3", ["1.2.3", "1.2", "1", "latest"]),
+        ("type=semver", "refs/tags/v1.2.3-rc.1", ["1.2.3-rc.1"]),
+        ("type=semver", "refs/tags/v1.0.0-alpha", ["1.0.0-alpha"]),
+        ("Major version zero", "refs/tags/v0.1.2", ["0.1.2", "0.1", "latest"]),
+        ("Major version zero", "refs/tags/v0.1.2-rc.1", ["0.1.2-rc.1"]),
+        ("Image name and tag sanitization", "refs/heads/feature/#42 (new)", ["feature-42-new-"]),
+        ("Image name and tag sanitization", "refs/heads/a+b@c", ["a-b-c"]),
+    ],
+)
+def test_tags_move_as_the_readme_of_metadata_action_says(section: str, ref: str, tags: list[str]) -> None:
+    assert moved(ref) == tuple(tags), section
+
+
+@pytest.mark.parametrize(
+    ("ref", "theirs", "ours"),
+    [
+        # type=ref,event=tag: a tag that is no version is a name; we do not call it the latest release
+        ("refs/tags/nightly", ["nightly", "latest"], ["nightly"]),
+        # type=pep440: a Python version is no semantic version, and stays a name
+        ("refs/tags/v1.2.3rc2", ["1.2.3rc2"], ["v1.2.3rc2"]),
+        ("refs/tags/v1.2", ["1.2", "latest"], ["v1.2"]),
+        # type=match with p1/v(.*) has one pattern an image; here the model's name is the pattern
+        ("refs/tags/digits/v1.2.3", ["1.2.3", "latest"], ["1.2.3", "1.2", "1", "latest"]),
+    ],
+)
+def test_where_tags_move_otherwise_that_is_meant(ref: str, theirs: list[str], ours: list[str]) -> None:
+    assert moved(ref) == tuple(ours) != tuple(theirs)
+
+
+@pytest.mark.parametrize(
+    ("tag", "of_digits", "of_cats"),
+    [
+        ("v1.2.3", ("1.2.3", "1.2", "1", "latest"), ("1.2.3", "1.2", "1", "latest")),
+        ("digits/v1.2.3", ("1.2.3", "1.2", "1", "latest"), ()),
+        ("digits/1.2.3", ("1.2.3", "1.2", "1", "latest"), ()),
+        ("digits/v0.4.1", ("0.4.1", "0.4", "latest"), ()),
+        ("digits/v1.2.3-rc.1", ("1.2.3-rc.1",), ()),
+        ("digits/v1.2.3-" + "x" * 300, ("1.2.3-" + "x" * 122,), ()),
+        ("cats/v1.2.3", (), ("1.2.3", "1.2", "1", "latest")),
+        ("team/digits/v1.2.3", (), ()),
+        ("digits/nightly", ("digits-nightly",), ("digits-nightly",)),
+        ("digits/v1.2", ("digits-v1.2",), ("digits-v1.2",)),
+    ],
+)
+def test_a_tag_of_one_model_is_no_version_of_another(
+    tag: str, of_digits: tuple[str, ...], of_cats: tuple[str, ...]
+) -> None:
+    assert moved(f"refs/tags/{tag}") == of_digits
+    assert moved(f"refs/tags/{tag}", "cats") == of_cats
+    assert all(is_tag(name) for name in (*of_digits, *of_cats))
+
+
+def test_the_identity_of_another_models_release_still_stands_and_latest_stays() -> None:
+    source = Source(SHA, tag="cats/v9.9.9")
+    assert moving_tags(source, ("candidate",), "auto", "digits") == ("candidate",)
+    assert moving_tags(source, (), True, "digits") == ("latest",)
