@@ -3,6 +3,7 @@ SHELL := bash
 .PHONY: help setup demo test unit lint generate lock clean bench bench-build bench-serving
 
 BIN := .venv/bin
+SIDE_BY_SIDE = --numprocesses $(shell nproc) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 SCRIPTS = $(shell find .ci scripts -type f -exec awk 'FNR == 1 && /^\#!.*sh/ { print FILENAME }' {} +)
 WORKFLOWS = $(wildcard .github/workflows/*.yml)
 
@@ -15,10 +16,10 @@ demo: setup ## turn a real Keras model into a tested, scanned, tagged image; nee
 	@$(BIN)/python scripts/demo.py
 
 test: $(BIN)/.dev ## run all tests; installs a container engine where none answers (ARGS="-k name")
-	@scripts/engine with $(BIN)/pytest $(ARGS)
+	@scripts/engine with $(BIN)/pytest $(SIDE_BY_SIDE) $(ARGS)
 
 unit: $(BIN)/.dev ## run the tests that need no container engine, in seconds
-	@$(BIN)/pytest -m 'not e2e' $(ARGS)
+	@$(BIN)/pytest $(SIDE_BY_SIDE) -m 'not e2e' $(ARGS)
 
 lint: $(BIN)/.dev ## check style, types, workflows, action, Dockerfile and shell scripts
 	$(BIN)/ruff check

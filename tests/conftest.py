@@ -65,11 +65,17 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Unit tests first, and none of them may take long."""
-    items.sort(key=is_e2e)
+    """What takes longest comes first, so that several workers end together; no unit test may take long."""
+    items.sort(key=lambda item: (not uses_engine(item), not is_e2e(item)))
     for item in items:
+        item.add_marker(pytest.mark.xdist_group("engine" if uses_engine(item) else str(item.path)))
         if not is_e2e(item) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(60))
+
+
+def uses_engine(item: pytest.Item) -> bool:
+    """Whether it sees what all others do in the container engine: one worker has all such tests."""
+    return "engine" in getattr(item, "fixturenames", ())
 
 
 def is_e2e(item: pytest.Item) -> bool:

@@ -104,8 +104,8 @@ def test_an_empty_layer_has_no_entries() -> None:
 @pytest.mark.parametrize(
     ("media_type", "blob"),
     [
-        (media.LAYER_GZIP, gzip.compress(tar(MEMBERS))),
-        (media.DOCKER_LAYER_GZIP, gzip.compress(tar(MEMBERS))),
+        (media.LAYER_GZIP, gzip.compress(tar(MEMBERS), mtime=0)),
+        (media.DOCKER_LAYER_GZIP, gzip.compress(tar(MEMBERS), mtime=0)),
         (media.LAYER_ZSTD, zstandard.compress(tar(MEMBERS))),
     ],
 )

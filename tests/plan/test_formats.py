@@ -158,7 +158,7 @@ def test_an_unknown_format_is_named_with_what_would_be_served(tmp_path: Path, na
         ("model.skops", SKOPS, "skops"),
         ("model.pkl", PICKLE, "pickle"),
         ("model.pickle", pickle.dumps([1], 0), "pickle"),
-        ("model.joblib", gzip.compress(PICKLE), "pickle"),
+        ("model.joblib", gzip.compress(PICKLE, mtime=0), "pickle"),
         ("model.ubj", XGBOOST_BINARY, "xgboost"),
         ("model.json", XGBOOST_JSON, "xgboost"),
         ("pretty.json", b'{\n  "learner": {}\n}\n', "xgboost"),

@@ -175,7 +175,11 @@ def link() -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("content", [link(), tarball(LICENSE=b"Apache"), b"no archive", b""])
+@pytest.mark.parametrize(
+    "content",
+    [link(), tarball(LICENSE=b"Apache"), b"no archive", b""],
+    ids=["link", "licence", "text", "empty"],
+)
 def test_an_archive_without_the_program_is_an_error(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UnusableScanner):
         ensure(archive_of(content), tmp_path, lambda _: iter([content]))
