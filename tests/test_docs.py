@@ -20,7 +20,8 @@ from support.pages import PAGES, ROOT, Block, anchors, blocks, prose
 from ml_containerize import cli
 from ml_containerize.plan.views import json_schema
 from reference.commands import commands
-from reference.messages import HOLE, causes, messages
+from reference.literals import HOLE
+from reference.messages import causes, messages
 from reference.workflows import interface
 
 SCHEMAS = Path(check_jsonschema.__file__).parent / "builtin_schemas" / "vendor"

@@ -6,15 +6,14 @@ import ast
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
 import ml_containerize
 from ml_containerize.errors import ContainerizeError
-
-HOLE = "…"
+from reference.literals import HOLE, literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,8 @@ def causes() -> list[type[ContainerizeError]]:
 def messages() -> list[Message]:
     """Every message, by exit code and cause; an error without words of its own says only its docstring."""
     every = causes()
-    sources = _sources()
-    found = [said for cause in every for said in dict.fromkeys(_said_by(cause, sources)) if said.what]
+    modules = _modules()
+    found = [said for cause in every for said in dict.fromkeys(_said_by(cause, modules)) if said.what]
     silent = set(every) - {message.cause for message in found}
     summed = [Message(cause, inspect.cleandoc(cause.__doc__ or ""), "") for cause in silent]
     return sorted([*found, *summed], key=_place_on_the_page)
@@ -61,87 +60,62 @@ def _import_everything() -> None:
             import_module(module.name)
 
 
-def _sources() -> dict[str, ast.Module]:
-    """The syntax tree of every module that is imported, by name."""
-    files = {
-        name: module.__file__ for name, module in sys.modules.items() if name.startswith("ml_containerize.")
-    }
-    return {name: ast.parse(Path(file).read_text()) for name, file in files.items() if file}
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """What one walk through a module finds: constructors, calls of plain names, and what names stand for."""
+
+    constructors: Mapping[str, ast.FunctionDef]
+    calls: Sequence[ast.Call]
+    names: Mapping[str, ast.expr]
 
 
-def _said_by(cause: type[ContainerizeError], sources: dict[str, ast.Module]) -> Iterator[Message]:
+def _modules() -> dict[str, _Module]:
+    """Every module of the package that is imported, by name."""
+    files = {name: one.__file__ for name, one in sys.modules.items() if name.startswith("ml_containerize.")}
+    return {name: _read(ast.parse(Path(file).read_text())) for name, file in files.items() if file}
+
+
+def _read(tree: ast.Module) -> _Module:
+    constructors, calls, names = {}, [], {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name, body=body):
+                for one in body:
+                    if isinstance(one, ast.FunctionDef) and one.name == "__init__":
+                        constructors[name] = one
+            case ast.Call(func=ast.Name()):
+                calls.append(node)
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                names[name] = value
+    return _Module(constructors, calls, names)
+
+
+def _said_by(cause: type[ContainerizeError], modules: Mapping[str, _Module]) -> Iterator[Message]:
     """What its constructor hands on; what it has none of itself, is said wherever it is raised."""
-    tree = sources[cause.__module__]
-    own = [message for message in _constructed(cause, tree) if message.what or message.fix]
+    own = list(_constructed(cause, modules[cause.__module__]))
     if any(message.what for message in own):
         yield from own
         return
     fix = own[0].fix if own else ""
-    for tree in sources.values():
-        for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == cause.__name__:
-                said = _message(cause, call, tree)
+    for module in modules.values():
+        for call in module.calls:
+            if getattr(call.func, "id", "") == cause.__name__:
+                said = _message(cause, call, module.names)
                 yield replace(said, fix=said.fix or fix)
 
 
-def _constructed(cause: type[ContainerizeError], tree: ast.Module) -> Iterator[Message]:
+def _constructed(cause: type[ContainerizeError], module: _Module) -> Iterator[Message]:
     """What the constructor of the class, if it has one, gives its base."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and (cause.__name__, node.name) == _place(node, tree):
-            given = zip(node.args.args[::-1], node.args.defaults[::-1], strict=False)
-            defaults = {argument.arg: default for argument, default in given}
-            for call in ast.walk(node):
-                if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "__init__":
-                    yield _message(cause, call, tree, defaults)
+    constructor = module.constructors.get(cause.__name__)
+    if constructor is None:
+        return
+    arguments, values = constructor.args.args[::-1], constructor.args.defaults[::-1]
+    defaults = {argument.arg: value for argument, value in zip(arguments, values, strict=False)}
+    for call in ast.walk(constructor):
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "__init__":
+            yield _message(cause, call, {**module.names, **defaults})
 
 
-def _place(constructor: ast.FunctionDef, tree: ast.Module) -> tuple[str, str]:
-    """The class that a function is the constructor of."""
-    owners = [one.name for one in tree.body if isinstance(one, ast.ClassDef) and constructor in one.body]
-    return (owners[0] if owners else "", "__init__")
-
-
-def _message(
-    cause: type[ContainerizeError], call: ast.Call, tree: ast.Module, defaults: Mapping[str, ast.expr] = {}
-) -> Message:
-    names = {**_constants(tree), **defaults}
-    what, fix = (*(_text(argument, names) for argument in call.args[:2]), "", "")[:2]
+def _message(cause: type[ContainerizeError], call: ast.Call, names: Mapping[str, ast.expr]) -> Message:
+    what, fix = (*(literal(argument, names) for argument in call.args[:2]), "", "")[:2]
     return Message(cause, *("" if not text.strip(" :" + HOLE) else text for text in (what, fix)))
-
-
-def _constants(tree: ast.Module) -> dict[str, ast.expr]:
-    """Whatever is assigned to a name of its own in the module, at any depth."""
-    return {
-        target.id: node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-
-
-def _text(node: ast.expr, names: dict[str, ast.expr]) -> str:
-    match node:
-        case ast.Constant(value=str() as value):
-            return value
-        case ast.JoinedStr(values=values):
-            return "".join(
-                _text(one.value, names) if isinstance(one, ast.FormattedValue) else _text(one, names)
-                for one in values
-            )
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return _text(left, names) + _text(right, names)
-        case ast.Call(
-            func=ast.Attribute(value=ast.Constant(value=str() as glue), attr="join"),
-            args=[ast.Tuple(elts=parts)],
-        ):
-            return glue.join(HOLE if isinstance(part, ast.Starred) else _text(part, names) for part in parts)
-        case ast.IfExp(body=body, orelse=orelse):
-            return _either(_text(body, names), _text(orelse, names))
-        case ast.Name(id=name) if name in names:
-            return _text(names[name], {key: value for key, value in names.items() if key != name})
-    return HOLE
-
-
-def _either(one: str, other: str) -> str:
-    return f"{one} / {other}" if one.strip(HOLE) and other.strip(HOLE) else one if one.strip(HOLE) else other
