@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ml_containerize.errors import ContainerizeError
 from ml_containerize.lockfile import FolderInUse, locked
+from ml_containerize.plan.reading import shown
 from ml_containerize.plan.settings import Settings, load_settings
 from ml_containerize.tools import Tools
 from ml_containerize.trail import Trail
@@ -195,7 +196,7 @@ Work = Callable[[Settings, Tools, Trail], None]
 
 def _recorded(arguments: argparse.Namespace, tools: Tools, work: Work) -> int:
     """Do the work, alone in the output folder, and write down how it ended, however it ended."""
-    trail = Trail(tools.console)
+    trail = Trail(tools.console, shown(_project(arguments, tools), Path.cwd()))
     folder, summary, ours = _default_output(tools), True, True
     try:
         settings = _settings(arguments, tools)

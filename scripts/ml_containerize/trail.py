@@ -20,6 +20,7 @@ class Trail:
     """Filled stage by stage; the one value in a run that changes."""
 
     console: Console
+    project: str = ""  # its folder as a person in the current one would type it
     stages: list[StageTime] = field(default_factory=list)
     plan: Plan | None = None
     image: Image | None = None
@@ -49,6 +50,7 @@ class Trail:
         return Record(
             result=self._result(),
             stages=tuple(self.stages),
+            project=self.project,
             plan=self.plan,
             image=self.image,
             smoke=self.smoke,

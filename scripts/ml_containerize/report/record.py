@@ -76,6 +76,7 @@ class Record:
     decision: Decision | None = None
     releases: tuple[Release, ...] = ()
     failure: Failure | None = None
+    project: str = ""  # the folder, as a person in the current one would type it
 
     @property
     def layers(self) -> tuple[LayerUse, ...]:
@@ -112,6 +113,7 @@ class Record:
             "record_version": RECORD_VERSION,
             "tool": f"ml-containerize {__version__}",
             "result": self.result,
+            "project": self.project,
             "failure": plain(self.failure),
             "image": self.reference,
             "digest": str(image.digest) if image else "",

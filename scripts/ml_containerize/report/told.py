@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ml_containerize.errors import EnvironmentMissing
 from ml_containerize.report.record import RECORD_VERSION, Failure, Result
@@ -64,7 +64,7 @@ class Told:
     @property
     def name(self) -> str:
         """The model's name; where the run ended before that was known, its folder's."""
-        return self.model.name or self.project.rpartition("/")[2]
+        return self.model.name or PurePosixPath(self.project).name
 
     @property
     def passed(self) -> bool:
