@@ -1,4 +1,4 @@
-"""The parts of the reusable workflows that repeat the declared options: their inputs, and how steps get them."""
+"""What the reusable workflows repeat of the declared options: their inputs, and how steps get them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ _OF_A_RELEASE = {"tags", "tag-latest", "existing", "allow-dirty", "registry", "u
 _RUNNER = "Label of the runner, or a JSON list of labels."
 _OF_BOTH: Mapping[str, tuple[str, str, object]] = {
     "runner": ("string", _RUNNER, "ubuntu-latest"),
-    "gpu-runner": ("string", "Label of a runner with a GPU, or a JSON list; predictions are asked there too.", ""),
+    "gpu-runner": (
+        "string",
+        "Label of a runner with a GPU; predictions are asked there too.",
+        "",
+    ),
     "max-parallel": ("number", "Models at work at once.", 20),
     "lfs": ("boolean", "Fetch files that git keeps in LFS.", True),
 }
@@ -33,7 +37,11 @@ _OF_CHECK: Mapping[str, tuple[str, str, object]] = {
 }
 _OF_RELEASE: Mapping[str, tuple[str, str, object]] = {
     **_OF_BOTH,
-    "gpu-runner": ("string", "Label of a runner with a GPU, or a JSON list; predictions are asked there.", ""),
+    "gpu-runner": (
+        "string",
+        "Label of a runner with a GPU; predictions are asked there.",
+        "",
+    ),
     "release-notes": ("boolean", "Write the notes of the tag's release; needs `contents: write`.", False),
 }
 _OF_ONE_MODEL: Mapping[str, tuple[str, str, object]] = {
