@@ -18,6 +18,7 @@ import yaml
 from support.pages import PAGES, ROOT, Block, anchors, blocks, prose
 
 from ml_containerize import cli
+from ml_containerize.init.texts import workflow_text
 from ml_containerize.plan.views import json_schema
 from reference.commands import commands
 from reference.literals import HOLE
@@ -138,9 +139,15 @@ def test_a_configuration_is_one_that_the_schema_accepts(block: Block) -> None:
             check_use(step)
 
 
-def test_the_readmes_workflow_is_short_enough_to_paste() -> None:
+def test_the_readmes_workflow_is_short_and_does_what_init_writes() -> None:
     (block, *_) = [block for block in YAML if block.page.name == "README.md"]
-    assert len(block.text.splitlines()) <= 12
+    assert len(block.text.splitlines()) <= 13
+    written = yaml.safe_load(workflow_text("ghcr.io/org/{name}", "main"))
+    shown = yaml.safe_load(block.text)
+    assert shown[True]["push"] == written[True]["push"]
+    for name, job in shown["jobs"].items():
+        same = ("permissions", "uses", "with")
+        assert {key: job[key] for key in same} == {key: written["jobs"][name][key] for key in same}
 
 
 @pytest.mark.parametrize("block", blocks("json"), ids=str)
