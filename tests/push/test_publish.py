@@ -348,6 +348,23 @@ def test_a_tag_that_another_run_moved_in_the_same_moment_is_told_and_not_claimed
     assert f"latest is {other}: another run moved it" in log.getvalue()
 
 
+def test_of_two_releases_at_once_whose_tags_end_up_mixed_one_says_so(
+    pushed: Any, make_image: Any, make_plan: Any, double: RegistryDouble, log: io.StringIO
+) -> None:
+    tags = ("1.2.3", "1.2", "1", "latest")
+    other = make_image(serving=b"other")
+    later = replace(make_plan(f"{double.host}/{NAME}", tags=("1.2.4", *tags[1:])), identity="another")
+    faster: list[Any] = []
+    double.on("PUT", "/manifests/latest", lambda: faster.extend(pushed(plan=later, image=other)))
+    (slower,) = pushed(plan=make_plan(f"{double.host}/{NAME}", tags=tags))
+    claimed = {tag.name: release.image.digest for release in (*faster, slower) for tag in release.tags}
+    at_last = {tag: tags_of(double)[tag] for tag in ("1.2.3", "1.2.4", "1.2", "1", "latest")}
+    assert (at_last["1.2.3"], at_last["1.2.4"]) == (str(slower.image.digest), str(other.digest))
+    assert {tag: str(claimed[tag]) for tag in at_last} == at_last
+    mixed = len({at_last[tag] for tag in ("1.2", "1", "latest")}) > 1
+    assert not mixed or "another run moved it" in log.getvalue()
+
+
 def test_an_identity_that_another_run_took_in_the_same_moment_is_refused(
     pushed: Any, double: RegistryDouble
 ) -> None:
