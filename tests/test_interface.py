@@ -12,7 +12,8 @@ from generate import generated
 from ml_containerize import cli
 from ml_containerize.plan.options import OPTIONS
 from ml_containerize.plan.selection import Selection
-from ml_containerize.report.github import outputs
+from ml_containerize.report.collect import Overview
+from ml_containerize.report.github import outputs, overview_outputs
 from ml_containerize.report.record import Record, Result
 from reference import REFERENCE
 from reference.commands import commands
@@ -38,7 +39,8 @@ def test_every_input_reaches_the_command_through_the_environment_and_not_the_she
 
 def test_the_action_declares_the_outputs_that_the_command_writes() -> None:
     of_models = Selection((), (), False, "").outputs()
-    assert set(ACTION["outputs"]) == {*outputs(Record(Result.FAILED, ()), Path()), *of_models}
+    of_report = overview_outputs(Overview(()))
+    assert set(ACTION["outputs"]) == {*outputs(Record(Result.FAILED, ()), Path()), *of_models, *of_report}
 
 
 def test_every_option_is_a_flag_of_run_unless_it_says_otherwise() -> None:

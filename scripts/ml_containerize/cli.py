@@ -115,6 +115,9 @@ def _helper_commands(commands: Any) -> None:
     report.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
     add_flags(report, only_for="report")
 
+    notes = _add(commands, "notes", perform.notes, "print release notes of what was released")
+    notes.add_argument("paths", nargs="+", metavar="RESULT.json | FOLDER", type=Path, help="the records")
+
     diff = _add(commands, "diff", perform.diff, "tell what changed from one image to another")
     for name in ("before", "after"):
         diff.add_argument(name, metavar="IMAGE", help="a registry reference or a layout folder")

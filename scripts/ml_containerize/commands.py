@@ -77,23 +77,38 @@ def report(arguments: argparse.Namespace, tools: Tools) -> int:
     """Sum up many records; the exit code is the first failure's."""
     from ml_containerize.plan.views import flags_of
     from ml_containerize.report.collect import collect, overview_as_json
-    from ml_containerize.report.github import append_summary, write_outputs
+    from ml_containerize.report.github import append_summary, overview_outputs, write_outputs
+    from ml_containerize.report.notes import write_notes
     from ml_containerize.report.overview import render_overview
     from ml_containerize.report.wanted import load_wanted
 
     wanted = load_wanted(arguments.paths, arguments.expect or (), flags_of(arguments), tools.environ)
     overview = collect(wanted.places, wanted.expected, wanted.reason)
-    text, told = render_overview(overview), overview_as_json(overview)
+    text = render_overview(overview)
     if wanted.summary:
         append_summary(text, tools.environ)
-    write_outputs({"result": told["result"], "json": json.dumps(told, sort_keys=True)}, tools.environ)
-    _print(_dumped(told) if arguments.json else text)
+    write_outputs(overview_outputs(overview), tools.environ)
+    if wanted.output:
+        write_notes(overview, wanted.output, tools.console)
+    _print(_dumped(overview_as_json(overview)) if arguments.json else text)
     if wanted.comment:
         from ml_containerize.report.comment import MAX_BYTES, comment
 
         comment(render_overview(overview, MAX_BYTES), tools.environ, tools.console)
     if overview.failed:
         tools.console.error("report", "\n".join(overview.problems))
+    return overview.exit_code
+
+
+def notes(arguments: argparse.Namespace, tools: Tools) -> int:
+    """Print release notes."""
+    from ml_containerize.report.collect import collect
+    from ml_containerize.report.notes import render_notes
+
+    overview = collect([path.absolute() for path in arguments.paths], None)
+    _print(render_notes(overview))
+    if overview.failed:
+        tools.console.error("notes", "\n".join(overview.problems))
     return overview.exit_code
 
 

@@ -14,7 +14,7 @@ from ml_containerize.report.told import BadRecord, Told, read_told
 from ml_containerize.results import Json
 
 _MISSING = EnvironmentMissing.exit_code
-_REACHED = (Result.BUILT, Result.PASSED, Result.RELEASED)  # how far a run without a failure came
+_ORDER = (Result.FAILED, Result.REFUSED, Result.BUILT, Result.PASSED, Result.RELEASED)
 
 
 class NothingToReport(EnvironmentMissing):
@@ -79,14 +79,17 @@ class ModelOverview:
         """The first failure, or how far the model came."""
         if self.failed:
             return Result.REFUSED if self.failed[0].result is Result.REFUSED else Result.FAILED
-        return max((run.result for run in self.runs), key=_REACHED.index, default=Result.FAILED)
+        return self.main.result if self.runs else Result.FAILED
+
+    @property
+    def main(self) -> Told:
+        """The run that came furthest; there must be one."""
+        return max(self.runs, key=lambda run: _ORDER.index(run.result))
 
     @property
     def image(self) -> str:
-        """`name@sha256:…` of what was released, else of what was built last."""
-        known = [run for run in self.runs if run.image]
-        released = [run for run in known if run.result is Result.RELEASED]
-        return (released or known)[-1].image if known else ""
+        """`name@sha256:…` of what was released, else of what was built."""
+        return self.main.image if self.runs else ""
 
     @property
     def tags(self) -> tuple[str, ...]:

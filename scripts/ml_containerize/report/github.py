@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ml_containerize.names import TagReference
+from ml_containerize.report.collect import Overview, overview_as_json
 from ml_containerize.report.record import Record
 from ml_containerize.report.summary import render_summary
 from ml_containerize.results import Outcome
@@ -36,6 +37,16 @@ def outputs(record: Record, folder: Path) -> dict[str, str]:
         "scan-report": _scan_report(record, folder),
         "vulnerabilities": json.dumps(dict(record.scan.counts), sort_keys=True) if record.scan else "",
         "result": record.result,
+    }
+
+
+def overview_outputs(overview: Overview) -> dict[str, str]:
+    """The step's outputs of the command `report`."""
+    told = overview_as_json(overview)
+    return {
+        "result": told["result"],
+        "images": json.dumps(told["images"], sort_keys=True),
+        "json": json.dumps(told, sort_keys=True, separators=(",", ":")),
     }
 
 

@@ -6,7 +6,7 @@ does not stop it: a zero-width space behind the sign does, and so does code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ml_containerize.console import printable
 from ml_containerize.results import Finding
@@ -40,6 +40,17 @@ def quoted(text: str) -> str:
 def shortened(text: str, length: int) -> str:
     """The text, or its beginning and an ellipsis: `length` characters at most."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def fitting(parts: Iterable[str], room: int) -> list[str]:
+    """As many parts from the first on as fit into `room` bytes, a newline behind each."""
+    kept: list[str] = []
+    for part in parts:
+        room -= len(part.encode()) + 1
+        if room < 0:
+            break
+        kept.append(part)
+    return kept
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, align: str = "") -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ml_containerize.console import human_seconds, human_size
 from ml_containerize.report.collect import ModelOverview, Overview
-from ml_containerize.report.markdown import code, escape, finding_rows, more, shortened, table
+from ml_containerize.report.markdown import code, escape, finding_rows, fitting, more, shortened, table
 from ml_containerize.report.record import Result
 from ml_containerize.results import Comparison, Outcome, ScanReport, SmokeReport
 
@@ -34,25 +34,14 @@ def render_overview(overview: Overview, limit: int = MAX_BYTES) -> str:
     head = "\n".join(_verdict(overview, models))
     rows = [tuple(_row(model)) for model in models]
     lines = list(table(_HEAD, rows, align=_ALIGN)) if rows else []
-    kept = _fitting(lines, round(limit * _TABLE_SHARE) - len(head.encode()))
+    kept = fitting(lines, round(limit * _TABLE_SHARE) - len(head.encode()))
     cut = [f"\n… and {len(lines) - len(kept)} more models"] if len(kept) < len(lines) else []
     text = "\n".join((head, *kept, *cut)) + "\n"
     details = ["\n".join(_details(model)) + "\n" for model in overview.failed]
-    told = _fitting(details, limit - len(text.encode()) - 200)
+    told = fitting(details, limit - len(text.encode()) - 200)
     left = len(details) - len(told)
     said = f"\n_{left} more failed models are told in their own summaries_\n" if left else ""
     return text + "".join(told) + said
-
-
-def _fitting(parts: Iterable[str], room: int) -> list[str]:
-    """As many parts from the first on as fit into `room` bytes, a newline behind each."""
-    kept: list[str] = []
-    for part in parts:
-        room -= len(part.encode()) + 1
-        if room < 0:
-            break
-        kept.append(part)
-    return kept
 
 
 def _verdict(overview: Overview, models: tuple[ModelOverview, ...]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from ml_containerize.console import human_seconds, human_size, printable
 from ml_containerize.report.changed import changed
 from ml_containerize.report.markdown import MAX_ROWS, code, escape, finding_rows, more, quoted, table
 from ml_containerize.report.record import Record, Result
+from ml_containerize.report.words import measured, scan_words, smoke_words
 from ml_containerize.results import CaseResult, Outcome, ScanReport, SmokeReport, StageTime
 
 MAX_BYTES = 900_000  # GitHub drops a summary above 1024 kB whole
@@ -79,8 +80,7 @@ def _tags(record: Record) -> Iterator[str]:
 
 
 def _smoke(smoke: SmokeReport) -> Iterator[str]:
-    passed = sum(case.passed for case in smoke.cases)
-    yield from ("", f"### Predictions: {_smoke_words(smoke, passed)}", "")
+    yield from ("", f"### Predictions: {smoke_words(smoke)}", "")
     for problem in smoke.problems:
         yield f"- {escape(problem)}"
     if smoke.cases:
@@ -91,9 +91,9 @@ def _smoke(smoke: SmokeReport) -> Iterator[str]:
             align=":-:|---|---|--:",
         )
         yield from more(len(smoke.cases))
-    measured = _measured(smoke)
-    if measured:
-        yield from ("", measured)
+    figures = measured(smoke)
+    if figures:
+        yield from ("", figures)
     yield from _notices(smoke.notices)
     if smoke.outcome is Outcome.FAILED and smoke.log_tail:
         fenced = printable(smoke.log_tail).replace("```", "'''")
@@ -109,32 +109,13 @@ def _smoke(smoke: SmokeReport) -> Iterator[str]:
         )
 
 
-def _smoke_words(smoke: SmokeReport, passed: int) -> str:
-    if smoke.outcome is Outcome.SKIPPED:
-        return "skipped"
-    reused = ", proved earlier for these very bytes" if smoke.outcome is Outcome.REUSED else ""
-    return f"{passed} of {len(smoke.cases)} as recorded{reused}"
-
-
 def _case_row(case: CaseResult) -> tuple[str, ...]:
     answer = escape(case.problem) if case.problem else code(case.prediction)
     return ("✅" if case.passed else "❌", escape(case.name), answer, f"{case.milliseconds:.1f}")
 
 
-def _measured(smoke: SmokeReport) -> str:
-    facts = (
-        smoke.startup_seconds is not None and f"ready after **{smoke.startup_seconds:.1f} s**",
-        smoke.latency_p50_ms is not None and f"p50 **{smoke.latency_p50_ms:.1f} ms**",
-        smoke.latency_p95_ms is not None and f"p95 **{smoke.latency_p95_ms:.1f} ms**",
-        smoke.memory_bytes is not None and f"peak memory **{human_size(smoke.memory_bytes)}**",
-        smoke.engine and f"engine {escape(smoke.engine)}",
-        smoke.gpu and f"GPU {escape(smoke.gpu)}",
-    )
-    return " · ".join(fact for fact in facts if fact)
-
-
 def _scan(scan: ScanReport) -> Iterator[str]:
-    yield from ("", f"### Vulnerabilities: {_scan_words(scan)}", "")
+    yield from ("", f"### Vulnerabilities: {scan_words(scan)}", "")
     for problem in scan.problems:
         yield f"- {escape(problem)}"
     if scan.outcome is not Outcome.SKIPPED:
@@ -157,15 +138,6 @@ def _scan(scan: ScanReport) -> Iterator[str]:
         date = f", database of {escape(scan.database_updated)}" if scan.database_updated else ""
         yield from ("", f"{escape(scan.scanner)}{date}")
     yield from _notices(scan.notices)
-
-
-def _scan_words(scan: ScanReport) -> str:
-    if scan.outcome is Outcome.SKIPPED:
-        return "scan skipped"
-    total = sum(scan.counts.values())
-    if scan.refused:
-        return f"{len(scan.refused)} refused of {total} found"
-    return f"none refused, {total} found" if total else "none found"
 
 
 def _layers(record: Record) -> Iterator[str]:

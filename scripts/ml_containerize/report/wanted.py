@@ -20,6 +20,7 @@ class Wanted:
     reason: str
     comment: bool
     summary: bool
+    output: Path | None  # the folder for `notes.md`; None where none was named
 
 
 def load_wanted(
@@ -39,4 +40,5 @@ def load_wanted(
         reason=reason,
         comment=values["comment"],
         summary=values["summary"],
+        output=values["output"],
     )
