@@ -1,6 +1,6 @@
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint generate lock clean bench bench-build bench-serving
+.PHONY: help setup demo test unit lint generate lock clean bench bench-build bench-serving bench-workflow
 
 BIN := .venv/bin
 SIDE_BY_SIDE = --numprocesses $(shell nproc) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
@@ -34,13 +34,16 @@ lint: $(BIN)/.dev ## check style, types, workflows, action, Dockerfile and shell
 generate: $(BIN)/.dev ## write what is made of declarations: action.yml, docs/reference, the schema
 	@$(BIN)/python scripts/generate.py
 
-bench: bench-build bench-serving ## run every comparison
+bench: bench-build bench-serving bench-workflow ## run every comparison
 
 bench-build: $(BIN)/.dev ## compare build and push with the classic Dockerfile: one JSON line a case
 	@$(BIN)/python -m benchmarks.build
 
 bench-serving: $(BIN)/.dev ## compare the model server with others, a JSON line a case (ARGS="soak --seconds 600")
 	@$(BIN)/python -m benchmarks.serving $(ARGS)
+
+bench-workflow: $(BIN)/.dev ## time what workflows add to the work: finding models, the action around its stages
+	@$(BIN)/python -m benchmarks.workflow $(ARGS)
 
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
