@@ -59,7 +59,7 @@ def read_side(where: str, platform: Platform, connect: Connect) -> Side:
     if is_layout_path(where):
         return Side(where, image)
     repository = parse_reference(where).repository
-    told = where if f"@{image.digest}" in where else f"{where}@{image.digest}"
+    told = where if "@" in where else f"{where}@{image.digest}"
     proof = read_proof(connect(repository), image.digest)
     if proof is None:
         return Side(told, image)

@@ -11,6 +11,7 @@ from ml_containerize.errors import ContainerizeError
 from ml_containerize.names import Digest
 from ml_containerize.oci.image import Image
 from ml_containerize.plan.decide import Plan
+from ml_containerize.plan.labels import LAYER, TITLE
 from ml_containerize.report.gates import plain, write_json
 from ml_containerize.results import (
     Comparison,
@@ -151,8 +152,8 @@ def layers_of(image: Image, releases: tuple[Release, ...], base: str) -> tuple[L
         LayerUse(
             digest=layer.digest,
             size=layer.size,
-            kind=layer.annotations.get("io.ml-containerize.layer", "base"),
-            title=layer.annotations.get("org.opencontainers.image.title", base),
+            kind=layer.annotations.get(LAYER, "base"),
+            title=layer.annotations.get(TITLE, base),
             reused=layer.digest not in moved if releases else None,
         )
         for layer in image.manifest.layers
