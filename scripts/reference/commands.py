@@ -82,7 +82,7 @@ def _words(action: argparse.Action) -> str:
 
 def _arguments(own: list[argparse.Action]) -> Iterator[str]:
     if own:
-        rows = "\n".join(f"| `{_words(action)}` | {cell(action.help or '')} |" for action in own)
+        rows = "\n".join(f"| `{cell(_words(action))}` | {cell(action.help or '')} |" for action in own)
         yield f"| Argument | Meaning |\n|---|---|\n{rows}\n"
 
 
