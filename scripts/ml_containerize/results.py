@@ -151,7 +151,10 @@ class Differences:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A case whose answer is another one now: by how much at most, None where it is not a matter of size."""
+    """A case whose answer is another one now: by how much at most, None where it is not a matter of size.
+
+    `relative` is a share of the larger of the two values.
+    """
 
     name: str
     absolute: float | None

@@ -35,12 +35,19 @@ def test_within_its_tolerances_an_answer_has_not_moved(before: Any, after: Any) 
 
 def test_a_move_is_told_by_its_largest_size() -> None:
     (move,) = moves(case(0.5, 2.0, 0.0), case(0.5, 2.5, 0.001))
-    assert (move.absolute, move.relative, move.what) == (0.5, 0.25, "2 of 3 values")
+    assert (move.absolute, move.what) == (0.5, "2 of 3 values")
+
+
+def test_the_relative_size_is_a_share_of_the_larger_value_so_that_none_grows_without_bounds() -> None:
+    (move,) = moves(case(1e-30), case(0.25))
+    assert (move.absolute, move.relative) == (0.25, 1.0)
+    (halved,) = moves(case(2.0), case(1.0))
+    assert halved.relative == 0.5
 
 
 @pytest.mark.parametrize(
     ("before", "after", "size"),
-    [(1, 2, (1.0, 1.0)), (0, 3, (3.0, None)), ("a", "b", (None, None)), (1.0, None, (None, None))],
+    [(1, 2, (1.0, 0.5)), (0, 3, (3.0, 1.0)), ("a", "b", (None, None)), (1.0, None, (None, None))],
 )
 def test_integers_texts_and_values_of_another_kind_move_unless_they_are_equal(
     before: Any, after: Any, size: Any

@@ -43,7 +43,7 @@ def asked(value: float, **changes: object) -> SmokeReport:
 def test_moved_predictions_are_refused_until_they_were_meant() -> None:
     refused = judge(MOVED, predictions="must-match", interface="compatible")
     assert refused.outcome is Outcome.FAILED
-    assert refused.problems == ("prediction moved: seven: 1 of 10 values moved, by 0.5 at most (25.00%)",)
+    assert refused.problems == ("prediction moved: seven: 1 of 10 values moved, by 0.5 at most (25.0%)",)
     meant = judge(MOVED, predictions="may-change", interface="compatible")
     assert (meant.outcome, meant.problems, meant.notices) == (Outcome.PASSED, (), ())
 
@@ -68,10 +68,16 @@ def test_answers_interfaces_and_figures_of_both_sides_are_compared(image: Image)
     found = compare(before, after)
     assert (found.compared, found.moved[0].absolute, found.breaks) == (1, 1.0, ())
     assert found.measured == (
-        Change("HIGH vulnerabilities", 1, None),
+        Change("HIGH vulnerabilities", 1, 0),
         Change("seconds to readiness", 2.0, 3.0),
     )
     assert found.headline == "nothing changed, it is the same image"
+
+
+def test_figures_that_only_one_side_has_are_no_change(image: Image) -> None:
+    off = ScanReport(Outcome.SKIPPED)
+    after = Side("after", image, asked(1.0, startup_seconds=None, memory_bytes=7), off)
+    assert compare(Side("before", image, asked(1.0), ScanReport(Outcome.PASSED)), after).measured == ()
 
 
 def test_what_cannot_be_compared_is_told(image: Image) -> None:
@@ -145,7 +151,7 @@ def test_the_text_for_people_begins_with_the_line_and_has_each_part_below_it(ima
         "  0 B → 2.0 KiB, 1.0 KiB in layers that are new",
         "predictions",
         "  1 of 1 cases moved",
-        "  seven: 1 of 1 value moved, by 1 at most (100.00%)",
+        "  seven: 1 of 1 value moved, by 1 at most (50.0%)",
         "interface",
         "  x is gone",
     ]

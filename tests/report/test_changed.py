@@ -38,7 +38,7 @@ def test_the_first_line_tells_the_whole_and_the_tables_what_stands_behind_it() -
     assert lines[1] == "### Changes: numpy 2.4.5 → 2.4.6, model unchanged, +3.1 MiB"
     assert "- prediction moved: seven" in lines
     assert "**1 of 4** predictions moved" in lines
-    assert any(line.startswith("| seven | 1 of 10 values | 0.25 | 12.50% |") for line in lines)
+    assert any(line.startswith("| seven | 1 of 10 values | 0.25 | 12.5% |") for line in lines)
     assert "| packages | numpy | `2.4.5` | `2.4.6` |" in lines
     assert "| measured | seconds to readiness | `2` | `2.5` |" in lines
     assert "> - no longer asked: eight" in lines

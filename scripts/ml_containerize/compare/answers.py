@@ -50,7 +50,7 @@ def _move(old: CaseResult, new: CaseResult) -> Move | None:
     return Move(
         name=new.name,
         absolute=max((absolute for absolute, _ in sizes), default=None),
-        relative=max((relative for _, relative in sizes if relative is not None), default=None),
+        relative=max((relative for _, relative in sizes), default=None),
         what=_how_many(len(found), before),
         before=old.prediction,
         after=new.prediction,
@@ -82,7 +82,7 @@ def _how_many(moved: int, answered: Answered) -> str:
 
 def _differing(
     before: Sequence[Scalar], after: Sequence[Scalar], rtol: float, atol: float
-) -> Iterator[tuple[float, float | None] | None]:
+) -> Iterator[tuple[float, float] | None]:
     """How far apart each two values are, absolutely and relatively; None where that is no matter of size."""
     for old, new in zip(before, after, strict=True):
         if not (_is_float(old) and _is_number(new)) and not (_is_number(old) and _is_float(new)):
@@ -92,12 +92,12 @@ def _differing(
             yield _size(old, new)
 
 
-def _size(old: Scalar, new: Scalar) -> tuple[float, float | None] | None:
+def _size(old: Scalar, new: Scalar) -> tuple[float, float] | None:
+    """The absolute move, and its share of the larger value; None where one of the two is not finite."""
     apart = _apart(old, new)
     if not math.isfinite(apart):
         return None
-    reference = abs(_real(old))
-    return apart, apart / reference if reference else None
+    return apart, apart / max(abs(_real(old)), abs(_real(new)))
 
 
 def _apart(old: Scalar, new: Scalar) -> float:

@@ -25,6 +25,7 @@ _MEASURED = {
     "latency p95 in ms": "latency_p95_ms",
     "peak memory in bytes": "memory_bytes",
 }
+_SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN")
 _SAME = "nothing changed, it is the same image"
 
 
@@ -107,17 +108,21 @@ def _listed(what: str, names: tuple[str, ...]) -> list[str]:
 
 
 def _measured(before: Side, after: Side) -> tuple[Change, ...]:
-    return changes(_figures(before), _figures(after)) if before.smoke or before.scan else ()
+    """What was measured of both images, each on the machine of its own run."""
+    old, new = _figures(before), _figures(after)
+    both = old.keys() & new.keys()
+    return changes({name: old[name] for name in both}, {name: new[name] for name in both})
 
 
 def _figures(side: Side) -> dict[str, Scalar]:
-    figures = {name: getattr(side.smoke, key) for name, key in _MEASURED.items()} if side.smoke else {}
-    counts = (
-        {f"{severity} vulnerabilities": count for severity, count in side.scan.counts.items()}
-        if side.scan
-        else {}
-    )
-    return {name: value for name, value in {**figures, **counts}.items() if value is not None}
+    found: dict[str, Scalar] = {}
+    if side.smoke:
+        found |= {name: getattr(side.smoke, key) for name, key in _MEASURED.items()}
+    if side.scan and side.scan.outcome is not Outcome.SKIPPED:
+        found |= {
+            f"{severity} vulnerabilities": side.scan.counts.get(severity, 0) for severity in _SEVERITIES
+        }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _with_notices(comparison: Comparison, notices: Iterator[str] | list[str]) -> Comparison:

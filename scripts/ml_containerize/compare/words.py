@@ -37,7 +37,7 @@ def move_words(move: Move) -> str:
     """`seven: 3 of 10 values moved, by 0.25 at most (12 %)`."""
     if move.absolute is None:
         return f"{move.name}: {move.what}"
-    relative = f" ({move.relative:.2%})" if move.relative is not None else ""
+    relative = f" ({move.relative:.1%})" if move.relative is not None else ""
     return f"{move.name}: {move.what} moved, by {move.absolute:.3g} at most{relative}"
 
 

@@ -12,9 +12,9 @@ from ml_containerize.results import Change, Comparison, Differences, Move, Outco
 def changed(comparison: Comparison) -> Iterator[str]:
     """One line first, then what was refused, then tables."""
     skipped = comparison.outcome is Outcome.SKIPPED
-    yield from ("", f"### Changes: {'not compared' if skipped else escape(comparison.headline)}", "")
-    for problem in comparison.problems:
-        yield f"- {escape(problem)}"
+    yield from ("", f"### Changes: {'not compared' if skipped else escape(comparison.headline)}")
+    if comparison.problems:
+        yield from ("", *(f"- {escape(problem)}" for problem in comparison.problems))
     if comparison.compared:
         yield from _predictions(comparison)
     if comparison.breaks:
@@ -30,8 +30,9 @@ def changed(comparison: Comparison) -> Iterator[str]:
 
 def _predictions(comparison: Comparison) -> Iterator[str]:
     moved = comparison.moved
-    yield from ("", f"**{len(moved)} of {comparison.compared}** predictions moved", "")
+    yield from ("", f"**{len(moved)} of {comparison.compared}** predictions moved")
     if moved:
+        yield ""
         head = ("case", "what moved", "at most", "relative", "before", "now")
         yield from table(
             head, [_move_row(move) for move in moved[:MAX_ROWS]], align="---|---|--:|--:|---|---"
@@ -44,7 +45,7 @@ def _move_row(move: Move) -> tuple[str, ...]:
         escape(move.name),
         escape(move.what),
         "" if move.absolute is None else f"{move.absolute:.3g}",
-        "" if move.relative is None else f"{move.relative:.2%}",
+        "" if move.relative is None else f"{move.relative:.1%}",
         code(move.before),
         code(move.after),
     )
