@@ -6,6 +6,7 @@ BIN := .venv/bin
 SIDE_BY_SIDE = --numprocesses $(shell nproc) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 SCRIPTS = $(shell find .ci scripts -type f -exec awk 'FNR == 1 && /^\#!.*sh/ { print FILENAME }' {} +)
 WORKFLOWS = $(wildcard .github/workflows/*.yml)
+FORMS = .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +29,8 @@ lint: $(BIN)/.dev ## check style, types, workflows, action, Dockerfile and shell
 	$(BIN)/zizmor --offline --persona pedantic --quiet action.yml .github
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(FORMS)
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/shellcheck $(SCRIPTS)
 

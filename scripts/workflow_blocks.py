@@ -77,8 +77,8 @@ def blocks() -> dict[Path, dict[str, str]]:
     return {
         WORKFLOWS / "pr-check.yml": {
             "check inputs": _inputs(_OF_CHECK, (*finding, *checking)),
-            "check step": _with(checking, 10, _CHECK_LOGIN | {"gpus": _beside_a_gpu()}),
-            "gpu step": _with(checking, 10, _CHECK_LOGIN | on_gpu),
+            "check step": _with(checking, 10, {**_CHECK_LOGIN, "gpus": _beside_a_gpu()}),
+            "gpu step": _with(checking, 10, {**_CHECK_LOGIN, **on_gpu}),
         },
         WORKFLOWS / "release.yml": {
             "release inputs": _inputs(_OF_RELEASE, (BY_NAME["paths"], BY_NAME["max-models"], *releasing)),
