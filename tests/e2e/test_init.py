@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from conftest import output_of
 from support.command import Command
 from support.workflow_runner import ROOT, SCRIPTS, WorkflowRunner, git, released
 
@@ -51,6 +52,16 @@ def test_what_init_writes_takes_the_model_through_the_whole_job(
     assert ran.stdout.startswith(f"{registry}/by-hand/newcomer@sha256:")
     assert [case["name"] for case in ran.record["smoke"]["cases"]] == ["made-up", "zeros"]
     assert command("init", started).stdout == ""  # nothing is missing now
+
+
+def test_the_written_workflow_is_one_that_github_takes_and_asks_for_no_more_than_it_needs(
+    started: Path,
+) -> None:
+    workflow = started / ".github" / "workflows" / "ml-containerize.yml"
+    output_of([SCRIPTS / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", workflow])
+    argv = [SCRIPTS / "zizmor", "--offline", "--persona", "pedantic", "--format", "json", "--no-exit-codes"]
+    findings = json.loads(output_of([*argv, workflow]))
+    assert {finding["ident"] for finding in findings} <= {"unpinned-uses"}  # of this product's own @v1
 
 
 def test_init_and_a_commit_are_all_that_it_takes_to_publish_a_tagged_image(

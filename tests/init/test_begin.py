@@ -117,6 +117,7 @@ def test_the_config_file_says_what_differs_from_the_defaults(make_repository: Ma
     assert config == {"name": "irises", "model": "model.keras", "backend": "jax"}
     assert load_settings(git.root, {}, {}).name == "irises"
     assert '"registry.example.org/{name}"' in (git.root / WORKFLOW).read_text()
+    assert "REGISTRY_PASSWORD" in work.said.getvalue()
 
 
 def test_a_project_with_requirements_is_locked(make_repository: Make, work: Work) -> None:

@@ -14,7 +14,7 @@ from ml_containerize.errors import ContainerizeError
 from ml_containerize.init.desk import Desk
 from ml_containerize.init.projects import Start, find_starts
 from ml_containerize.init.repository import Repository, look
-from ml_containerize.init.texts import config_text, workflow_text
+from ml_containerize.init.texts import LOGIN, config_text, is_at_github, workflow_text
 from ml_containerize.plan.candidates import ModelNotFound, SeveralModels, find_model
 from ml_containerize.plan.chosen import Chosen, choose_model
 from ml_containerize.plan.locked import requirement_files
@@ -136,7 +136,8 @@ def _write_config_and_lock(project: Project, stages: Stages, desk: Desk) -> None
 
 def _write_workflow(repository: Repository, images: str, desk: Desk) -> None:
     folder = repository.root / WORKFLOW.parent
-    calling = [path for path in sorted(folder.glob("*.y*ml")) if _CALLED in path.read_bytes()]
+    present = (path for path in sorted(folder.glob("*.y*ml")) if path.is_file())
+    calling = [path for path in present if _CALLED in path.read_bytes()]
     target = repository.root / WORKFLOW
     if calling and target not in calling:
         desk.keep(calling[0])
@@ -167,7 +168,8 @@ def _next_step(repository: Repository, images: str, desk: Desk) -> str:
     if desk.dry_run:
         return "nothing was written"
     where = images.replace("\n", ", ")
+    login = "" if is_at_github(images) else f"; {LOGIN}"
     return (
         f"commit these files: pull requests are then checked, and pushes to {repository.branch} and tags "
-        f"such as v1.2.3 publish {where}"
+        f"such as v1.2.3 publish {where}{login}"
     )

@@ -12,7 +12,7 @@ from ml_containerize.plan.candidates import is_model, is_onnx_folder, may_be_ano
 from ml_containerize.plan.formats import PREDICTOR, SAVED_MODEL
 from ml_containerize.plan.reading import CONFIG_NAME
 from ml_containerize.plan.settings import default_name
-from ml_containerize.plan.unusable import SERVED
+from ml_containerize.plan.unusable import SERVED, UnreadableModel
 
 _MARKS = ("smoke", "requests")  # folders whose JSON files say that the folder above is a project
 _TESTS = {"test", "tests"}
@@ -52,12 +52,19 @@ class Start:
 
 
 def find_starts(repository: Repository, below: Path) -> tuple[Start, ...]:
-    """All projects and models at or below a folder, sorted. Raises NoModels and CrowdedFolder."""
+    """All projects and models at or below a folder, sorted.
+
+    Raises NoModels, CrowdedFolder and UnreadableModel.
+    """
     files = [path for path in repository.files if _is_looked_at(repository.root / path, below)]
     configured = {repository.root / path.parent for path in files if path.name == CONFIG_NAME}
     marked = {repository.root / path.parent.parent for path in files if _is_mark(path)}
     found: dict[Path, list[Path]] = {folder: [] for folder in configured}
-    for model in _models(repository.root, files):
+    try:
+        models = list(_models(repository.root, files))
+    except OSError as error:
+        raise UnreadableModel(Path(error.filename or below), error) from error
+    for model in models:
         folder = _project_of(model, repository.root, marked | configured)
         found.setdefault(folder, []).append(model)
     chosen = {folder: _chosen(folder, found) for folder in found if folder not in configured}

@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Mapping
 
+LOGIN = "the workflow logs in with the variable REGISTRY_USERNAME and the secret REGISTRY_PASSWORD, where set"
+
 _PLAIN = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)
 _WORDS = {"true", "false", "null"}  # YAML 1.2, "Core Schema"
 _PATTERN = re.compile(r"([\\*+?!\[\]])")  # what has a meaning in a filter of branches
@@ -30,15 +32,22 @@ def workflow_text(images: str, branch: str) -> str:
 
     On github.com's own registry a check may read what is published: pull requests are compared with it.
     """
-    at_github = images.startswith("ghcr.io/")
+    at_github = is_at_github(images)
     return _WORKFLOW.format(
         images=json.dumps(images),
         branch=json.dumps(_PATTERN.sub(r"\\\1", branch)),
-        reading=", packages: read" if at_github else "",
-        writing=", packages: write" if at_github else "",
+        reading="\n      packages: read # the images that are published, to compare with"
+        if at_github
+        else "",
+        writing="\n      packages: write # the images" if at_github else "",
         packages="\n      packages: true" if at_github else "",
         secrets="" if at_github else _SECRETS,
     )
+
+
+def is_at_github(images: str) -> bool:
+    """True for GitHub's own registry, which a workflow's token opens."""
+    return images.startswith("ghcr.io/")
 
 
 _WORKFLOW = """\
@@ -63,7 +72,8 @@ jobs:
   check:
     name: Check
     if: github.event_name == 'pull_request'
-    permissions: {{contents: read{reading}}}
+    permissions:
+      contents: read # the repository{reading}
     uses: org/ml-containerize/.github/workflows/pr-check.yml@v1
     with:
       images: {images}{packages}
@@ -71,7 +81,8 @@ jobs:
   release:
     name: Release
     if: github.event_name != 'pull_request'
-    permissions: {{contents: read{writing}}}
+    permissions:
+      contents: read # the repository{writing}
     uses: org/ml-containerize/.github/workflows/release.yml@v1
     with:
       images: {images}

@@ -13,7 +13,8 @@ CPU_LABEL = "+cpu"  # of a version that PyTorch publishes on its own index only
 CPU_ONLY = (
     "PyTorch publishes its builds for CPUs on an index of its own: name PyTorch's CPU index in "
     "UV_EXTRA_INDEX_URL and set UV_INDEX_STRATEGY=unsafe-best-match (every hash is checked all the same), or "
-    "name a folder with the wheel in UV_FIND_LINKS."
+    "name a folder with the wheel in UV_FIND_LINKS. A `uv.toml` in the project's folder says the same "
+    "wherever it is built."
 )
 BACKENDS = ("tensorflow", "jax", "torch")  # of Keras; the first is the default
 _SERVER = "server.in"  # what the server needs whatever it serves
