@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("only", nargs="*", choices=[*CASES, []], help="cases to run (default: all)")
     chosen = parser.parse_args().only or list(CASES)
     os.environ["LC_ALL"] = "C"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # removes the folder, too
     failing = 0
     with tempfile.TemporaryDirectory(prefix="bench-workflow-") as folder:
         for name in chosen:
