@@ -212,6 +212,23 @@ def test_trivys_report_is_kept_without_secrets(
     assert "hunter2" not in kept
 
 
+def test_code_scanning_is_told_what_no_rule_accepts_below_the_refusing_severities_too(
+    tmp_path: Path, image: Image, make_plan: MakePlan, make_database: MakeDatabase
+) -> None:
+    make_database(*FRESH)
+    rules = tmp_path / "accepted.txt"
+    rules.write_text("CVE-1\n")
+    ids = [("CVE-1", "HIGH", "2"), ("CVE-2", "LOW", "2"), ("CVE-3", "MEDIUM", ""), ("CVE-4", "HIGH", "2")]
+    found = [vulnerability(VulnerabilityID=i, Severity=s, FixedVersion=f) for i, s, f in ids]
+    plan = make_plan(trivyignores=str(rules))
+    check(plan, image, FakeTrivy(report_on(image, *found)))
+    (run,) = json.loads((plan.settings.output / "scan.sarif").read_text())["runs"]
+    assert [(one["ruleId"], one["level"]) for one in run["results"]] == [
+        ("CVE-4", "error"),
+        ("CVE-2", "note"),
+    ]
+
+
 def test_large_weights_are_not_searched_for_text(
     image: Image, make_plan: MakePlan, make_model: MakeModel, make_database: MakeDatabase
 ) -> None:

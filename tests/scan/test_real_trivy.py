@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -64,7 +65,8 @@ def test_a_package_of_known_vulnerability_is_refused(
     sample: Path, make_image: MakeImage, closed_plan: MakePlan
 ) -> None:
     image = make_image(DEBIAN, package("Flask", "2.2.0"), compression="zstd")
-    report = check(closed_plan(), image)
+    plan = closed_plan()
+    report = check(plan, image)
     assert report.outcome is Outcome.FAILED
     assert report.problems[0].startswith("CVE-2023-30861 (HIGH) in Flask 2.2.0, fixed in 2.2.5, 2.3.2")
     assert report.counts == {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 0, "LOW": 0, "UNKNOWN": 0}
@@ -74,6 +76,8 @@ def test_a_package_of_known_vulnerability_is_refused(
     assert report.scanner == f"trivy {stamped_version(TRIVY)}"
     assert report.database_updated == "2026-11-21T00:00:00Z"
     assert "sample of" in report.notices[0]
+    (run,) = json.loads((plan.settings.output / "scan.sarif").read_text())["runs"]
+    assert [one["ruleId"] for one in run["results"]] == ["CVE-2023-30861"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ml_containerize.names import TagReference
 from ml_containerize.report.collect import Overview, overview_as_json
 from ml_containerize.report.record import Record
 from ml_containerize.report.summary import render_summary
-from ml_containerize.results import Outcome
+from ml_containerize.results import Outcome, ScanReport
 
 
 def outputs(record: Record, folder: Path) -> dict[str, str]:
@@ -35,6 +35,7 @@ def outputs(record: Record, folder: Path) -> dict[str, str]:
         "smoke-result": _outcome(record.smoke.outcome if record.smoke else None),
         "smoke-report": str(folder / "smoke.json") if record.smoke else "",
         "scan-report": _scan_report(record, folder),
+        "sarif": str(folder / "scan.sarif") if _asked(record.scan) else "",
         "vulnerabilities": json.dumps(dict(record.scan.counts), sort_keys=True) if record.scan else "",
         "result": record.result,
     }
@@ -54,8 +55,12 @@ def _scan_report(record: Record, folder: Path) -> str:
     """trivy's own report where this run asked it, else what is kept of an earlier one's."""
     if record.scan is None:
         return ""
-    asked = record.scan.outcome in {Outcome.PASSED, Outcome.FAILED}
-    return str(folder / ("trivy.json" if asked else "scan.json"))
+    return str(folder / ("trivy.json" if _asked(record.scan) else "scan.json"))
+
+
+def _asked(scan: ScanReport | None) -> bool:
+    """True where this run itself scanned the image."""
+    return scan is not None and scan.outcome in {Outcome.PASSED, Outcome.FAILED}
 
 
 def _names(tags: list[TagReference]) -> list[str]:

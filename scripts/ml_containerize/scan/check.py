@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ml_containerize.command import Run
@@ -14,14 +14,16 @@ from ml_containerize.oci.image import Image
 from ml_containerize.plan.decide import Plan
 from ml_containerize.plan.model import OWN_LAYER_SIZE, Model
 from ml_containerize.plan.settings import Settings
-from ml_containerize.results import Outcome, ScanReport
+from ml_containerize.results import Finding, Outcome, ScanReport
 from ml_containerize.scan.analysis import Question, Scanner, TrivyFailed
 from ml_containerize.scan.database import Database, current_database, exclusive
 from ml_containerize.scan.download import ensure
-from ml_containerize.scan.findings import Report, decode, parse_report
+from ml_containerize.scan.findings import SEVERITIES, Report, decode, parse_report
 from ml_containerize.scan.ignore import read_rules
 from ml_containerize.scan.model_file import check_model
 from ml_containerize.scan.policy import Policy, Verdict, judge
+from ml_containerize.scan.sarif import FILE_NAME as SARIF_NAME
+from ml_containerize.scan.sarif import MOST_RESULTS, sarif_log, write_sarif
 from ml_containerize.scan.trivy import Download, find_trivy
 
 REPORT_NAME = "trivy.json"
@@ -63,7 +65,11 @@ def scan(
         facts = _gather(plan, image, scanner, console, now())
     model = check_model(plan.model, settings.allow_pickle)
     policy = Policy(settings.severity, settings.ignore_unfixed, rules, now())
-    verdict = judge((*facts.report.findings, *model.findings), policy)
+    found = (*facts.report.findings, *model.findings)
+    verdict = judge(found, policy)
+    told = judge(found, replace(policy, severities=frozenset(SEVERITIES))).refused
+    refusing = settings.severity if settings.exit_code else frozenset()
+    write_sarif(settings.output, sarif_log(plan, told, refusing, str(trivy)))
     console.info(f"{facts.report.packages} packages, {_counted(verdict)}")
     return ScanReport(
         outcome=Outcome.FAILED if verdict.refused and settings.exit_code else Outcome.PASSED,
@@ -74,7 +80,12 @@ def scan(
         refused=verdict.refused,
         ignored=verdict.ignored,
         problems=tuple(_problems(verdict)) if settings.exit_code else (),
-        notices=(*facts.notices, *_notices(facts.report, scanner, verdict, settings), *model.notices),
+        notices=(
+            *facts.notices,
+            *_notices(facts.report, scanner, verdict, settings),
+            *model.notices,
+            *_untold(told),
+        ),
     )
 
 
@@ -146,6 +157,11 @@ def _notices(report: Report, scanner: Scanner, verdict: Verdict, settings: Setti
     if scanner.unread_variables:
         yield f"not read: {', '.join(scanner.unread_variables)}; the scan has inputs of its own"
     yield from verdict.notices
+
+
+def _untold(told: Sequence[Finding]) -> Iterator[str]:
+    if len(told) > MOST_RESULTS:
+        yield f"{SARIF_NAME} has the {MOST_RESULTS} worst of {len(told)} findings; GitHub shows no more"
 
 
 def _counted(verdict: Verdict) -> str:
