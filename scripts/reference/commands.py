@@ -87,9 +87,9 @@ def _arguments(own: list[argparse.Action]) -> Iterator[str]:
 
 
 def _inputs(given: list[str]) -> Iterator[str]:
-    every = {option.name for option in BY_NAME.values() if option.as_flag}
+    every = {option.name for option in BY_NAME.values() if option.as_flag and not option.only_for}
     if every <= set(given):
-        yield "Every [input](inputs.md) is a flag.\n"
+        yield "Every [input](inputs.md) of these stages is a flag.\n"
     elif given:
         yield f"[Inputs](inputs.md) that are flags: {', '.join(f'`--{name}`' for name in given)}.\n"
 

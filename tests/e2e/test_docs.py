@@ -17,6 +17,10 @@ from support.programs import program
 SLOW = {"make demo", "make test"}  # tests/e2e/test_demo.py is the first, this run is the second
 OTHER = {"docker build --build-arg MODEL=examples/digits -t digits ."}  # tests/e2e/test_dockerfile.py
 RUN = [block for block in blocks("console") if not block.why]
+AUTHOR = {
+    f"GIT_{who}_{what}": "ada@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+}
+CLOSED = {"ML_CONTAINERIZE_ALLOW_DIRTY": "true", "ML_CONTAINERIZE_ENGINE": "embedded"}
 PAGES = sorted({block.page for block in RUN})
 
 
@@ -35,7 +39,7 @@ def test_the_commands_of_a_page_work_in_their_order(
     lines = [line for block in RUN if block.page == page for line in typed(block)]
     said = [line.replace("localhost:5000", registry).replace("8080", str(free_port)) for line in lines]
     script = ["set -eu", f'export PATH="{BIN}:$PATH:{Path(program("curl")).parent}"', *shell(said, free_port)]
-    environ = command.environ(tmp_path, {"ML_CONTAINERIZE_ALLOW_DIRTY": "true", "HOME": str(tmp_path)})
+    environ = command.environ(tmp_path, {**AUTHOR, **CLOSED, "HOME": str(tmp_path)})
     del environ["ML_CONTAINERIZE_OUTPUT"]  # the pages name the default folder
     ran = subprocess.run(
         ["bash", "-c", "\n".join(script)],
@@ -59,7 +63,7 @@ def shell(lines: list[str], port: int) -> Iterator[str]:
         yield f"echo {shlex.quote(line)} >&2"
         if line.startswith("ml-containerize serve"):
             yield f"{line} & server=$!"
-            yield "trap 'kill $server 2>/dev/null; wait $server || true' EXIT"
+            yield "trap 'kill $server 2>/dev/null || true' EXIT"
             yield f"until curl -sf localhost:{port}/readyz >/dev/null; do kill -0 $server; sleep 0.2; done"
         elif line.startswith("curl"):
             yield f"{line} | grep -q predictions"
