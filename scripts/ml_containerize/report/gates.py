@@ -8,17 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ml_containerize.names import Digest, DigestReference, TagReference
-from ml_containerize.results import (
-    Answered,
-    CaseResult,
-    Finding,
-    Interface,
-    Json,
-    Outcome,
-    ScanReport,
-    SmokeReport,
-    Tensor,
-)
+from ml_containerize.report.shapes import read_object
+from ml_containerize.results import Json, Outcome, ScanReport, SmokeReport
 
 _Report = TypeVar("_Report", SmokeReport, ScanReport)
 
@@ -37,57 +28,13 @@ def plain(value: object) -> Any:
 
 
 def parse_smoke(value: Json) -> SmokeReport:
-    """A smoke report as `result.json` and the gate proof hold it."""
-    return SmokeReport(
-        **{
-            **_known(SmokeReport, value),
-            "outcome": Outcome(value["outcome"]),
-            "digest": Digest.parse(value["digest"]) if value.get("digest") else None,
-            "cases": tuple(map(_parse_case, value.get("cases", ()))),
-            "problems": tuple(value.get("problems", ())),
-            "notices": tuple(value.get("notices", ())),
-            "interface": _parse_interface(value.get("interface")),
-        }
-    )
-
-
-def _parse_case(value: Json) -> CaseResult:
-    kept = value.get("answered")
-    answered = Answered(**{**_known(Answered, kept), "values": tuple(kept["values"])}) if kept else None
-    return CaseResult(**{**_known(CaseResult, value), "answered": answered})
-
-
-def _parse_interface(value: Json | None) -> Interface | None:
-    if not value:
-        return None
-    inputs, outputs = (
-        tuple(Tensor(**{**_known(Tensor, one), "shape": tuple(one["shape"])}) for one in value[side])
-        for side in ("inputs", "outputs")
-    )
-    return Interface(inputs, outputs)
+    """A smoke report as `result.json` and the gate proof hold it; raises Misshapen."""
+    return read_object(SmokeReport, value, "smoke")
 
 
 def parse_scan(value: Json) -> ScanReport:
-    """A scan report as `result.json` and the gate proof hold it."""
-    findings = {
-        name: tuple(Finding(**_known(Finding, item)) for item in value.get(name, ()))
-        for name in ("refused", "ignored")
-    }
-    return ScanReport(
-        **{
-            **_known(ScanReport, value),
-            **findings,
-            "outcome": Outcome(value["outcome"]),
-            "digest": Digest.parse(value["digest"]) if value.get("digest") else None,
-            "problems": tuple(value.get("problems", ())),
-            "notices": tuple(value.get("notices", ())),
-        }
-    )
-
-
-def _known(kind: type, value: Json) -> Json:
-    names = {f.name for f in dataclasses.fields(kind)}
-    return {key: item for key, item in value.items() if key in names}
+    """A scan report as `result.json` and the gate proof hold it; raises Misshapen."""
+    return read_object(ScanReport, value, "scan")
 
 
 def reused(report: _Report) -> _Report:
