@@ -11,7 +11,17 @@ from ml_containerize.report.collect import ModelOverview, Overview
 from ml_containerize.report.overview import MAX_BYTES, render_overview
 from ml_containerize.report.record import Failure, Result
 from ml_containerize.report.told import Told, ToldModel
-from ml_containerize.results import CaseResult, Decision, Finding, Outcome, ScanReport, SmokeReport, StageTime
+from ml_containerize.results import (
+    CaseResult,
+    Comparison,
+    Decision,
+    Finding,
+    Move,
+    Outcome,
+    ScanReport,
+    SmokeReport,
+    StageTime,
+)
 
 PASSED = Told(
     record_version=1,
@@ -23,10 +33,16 @@ PASSED = Told(
     size=300 << 20,
     smoke=SmokeReport(Outcome.PASSED, cases=(CaseResult("seven", True, 2.5),)),
     scan=ScanReport(Outcome.PASSED, counts={"HIGH": 2, "LOW": 1}),
+    comparison=Comparison(
+        Outcome.PASSED,
+        headline="numpy 2.4.5 → 2.4.6, model unchanged",
+        moved=(Move("seven", 0.1, 0.2, "probability"),),
+    ),
 )
 REFUSED = replace(
     PASSED,
     result=Result.REFUSED,
+    comparison=None,
     tags=(),
     model=ToldModel(name="wine"),
     failure=Failure("smoke", "the image was refused", "Look below.", 5),
@@ -54,8 +70,8 @@ def test_one_row_tells_a_models_result_tags_digest_predictions_vulnerabilities_s
     text = render_overview(overview(PASSED))
     assert text.splitlines()[0] == "## ✅ 1 model passed"
     assert (
-        "| digits | ✅ passed | `main` `sha256:aaaaaaaaaaa…` | 1 of 1 | 3 found | 300.0 MiB | 12.5 s |"
-        in text
+        "| digits | ✅ passed | `main` `sha256:aaaaaaaaaaa…` | numpy 2.4.5 → 2.4.6, model unchanged "
+        "| 1 of 1, 1 moved | 3 found | 300.0 MiB | 12.5 s |" in text
     )
 
 
@@ -63,7 +79,7 @@ def test_failed_models_come_first_and_tell_why() -> None:
     text = render_overview(overview(PASSED, REFUSED))
     assert text.splitlines()[0] == "## ❌ 1 of 2 models failed: wine"
     rows = [line for line in text.splitlines() if line.startswith(("| wine", "| digits"))]
-    assert rows[0].startswith("| wine | ⛔ refused | `sha256:aaaaaaaaaaa…` | 1 of 2 | 1 refused of 2 ")
+    assert rows[0].startswith("| wine | ⛔ refused | `sha256:aaaaaaaaaaa…` | — | 1 of 2 | 1 refused of 2 ")
     details = text.partition("### ❌ wine")[2]
     for told in (
         "three-wines moved",
@@ -86,7 +102,7 @@ def test_the_reason_for_the_choice_of_models_is_told() -> None:
 
 def test_a_model_without_a_record_has_a_row() -> None:
     text = render_overview(Overview((ModelOverview("wine", problem="its job was cancelled"),)))
-    assert "| wine | ❌ no record | — | — | — | — | — |" in text
+    assert "| wine | ❌ no record | — | — | — | — | — | — |" in text
     assert "- its job was cancelled" in text
 
 

@@ -13,6 +13,7 @@ from ml_containerize.results import Comparison, Outcome, ScanReport, SmokeReport
 MAX_BYTES = 900_000  # GitHub drops a summary above 1024 kB whole
 _TABLE_SHARE = 0.6  # of all bytes, so that there is room for why models failed
 _NAME = 60  # characters
+_CHANGES = 160
 _LINE = 400  # characters of one problem
 _PROBLEMS = 20  # lines a model
 _ROWS = 10  # cases and findings a model
@@ -24,8 +25,8 @@ _MARKS = {
     Result.REFUSED: "⛔ refused",
     Result.FAILED: "❌ failed",
 }
-_HEAD = ("model", "result", "image", "predictions", "vulnerabilities", "size", "time")
-_ALIGN = "---|---|---|---|---|--:|--:"
+_HEAD = ("model", "result", "image", "changes", "predictions", "vulnerabilities", "size", "time")
+_ALIGN = "---|---|---|---|---|---|--:|--:"
 
 
 def render_overview(overview: Overview, limit: int = MAX_BYTES) -> str:
@@ -71,6 +72,7 @@ def _row(model: ModelOverview) -> Iterator[str]:
     yield _name(model)
     yield _MARKS[model.result] if model.runs else "❌ no record"
     yield _image(model)
+    yield _changes(model) or "—"
     yield _predictions(model) or "—"
     yield _vulnerabilities(model) or "—"
     yield human_size(size) if (size := max((run.size for run in model.runs), default=0)) else "—"
@@ -83,6 +85,12 @@ def _image(model: ModelOverview) -> str:
     tags = [code(shortened(name, _NAME)) for name in names[:4]]
     digests = [code(shortened(digest, 19)) for digest in model.digests[:2]]
     return " ".join((*tags, *(["…"] if len(names) > 4 else []), *digests)) or "—"
+
+
+def _changes(model: ModelOverview) -> str:
+    """What the image changes, in the one line of its comparison."""
+    said = [run.comparison.headline for run in model.runs if run.comparison and run.comparison.headline]
+    return escape(shortened(said[-1], _CHANGES)) if said else ""
 
 
 def _predictions(model: ModelOverview) -> str:
