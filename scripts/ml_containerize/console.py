@@ -65,7 +65,8 @@ class Console:
 
     def info(self, text: str) -> None:
         """One fact inside a stage."""
-        self.line(f"  {printable(text)}")
+        clean = printable(text)
+        self.line(f"  {_not_a_command(clean) if self.github else clean}")
 
     def warn(self, text: str) -> None:
         """Something the reader should know although the run goes on."""
@@ -85,7 +86,7 @@ class Console:
     def stage(self, name: str, about: str = "") -> Iterator[None]:
         """A heading for one stage, its lines folded into a log group in CI, its seconds at the end."""
         start = time.monotonic()
-        heading = f"{name}  {about}".rstrip()
+        heading = printable(" ".join(f"{name}  {about}".split("\n"))).rstrip()
         self.line(f"::group::{heading}" if self.github else self._paint("1", f"▸ {heading}"))
         try:
             yield
@@ -106,6 +107,11 @@ class Console:
 
     def _paint(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.interactive else text
+
+
+def _not_a_command(text: str) -> str:
+    """Text from outside must not start a workflow command, which the runner finds behind spaces, too."""
+    return re.sub(r"(?m)^(\s*)::", r"\1: :", text).replace("##[", "# #[")
 
 
 def printable(text: str) -> str:
