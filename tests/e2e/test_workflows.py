@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,23 @@ def tags(registry: str, name: str) -> set[str]:
     return {one for one in listed if not one.startswith(("env-", "sha256-"))}
 
 
+def noting_gh(home: Path) -> Path:
+    """A folder with a `gh` that knows no release yet, and writes down what it is asked and given."""
+    folder = home / "gh"
+    folder.mkdir(parents=True)
+    program = folder / "gh"
+    program.write_text(
+        f'''#!/bin/sh
+echo "$*" >> "{folder}/asked"
+if [ "$2" = view ]; then exit 1; fi
+while [ "$1" != --notes-file ]; do shift; done
+cp "$2" "{folder}/notes.md"
+'''
+    )
+    program.chmod(0o755)
+    return folder
+
+
 def test_a_fork_has_only_its_changed_models_checked_on_no_gpu_and_nothing_is_pushed(
     act: WorkflowRunner, repository: Repository, closed: dict[str, str], registry: str
 ) -> None:
@@ -170,7 +188,7 @@ def test_one_model_is_asked_on_both_machines_then_released_under_its_version(
     act: WorkflowRunner, repository: Repository, closed: dict[str, str], registry: str
 ) -> None:
     usual = {**closed, "images": f"{registry}/one/{{name}}", "gpu-runner": "gpu", "gpus": "none"}
-    project = repository("a", check=usual, release=usual)
+    project = repository("a", check=usual, release={**usual, "release-notes": True})
     change(project, "models/a/notes.md")
     checked = act(project, "pull_request", pull_request(project))
     assert checked.succeeded, checked.log
@@ -181,7 +199,8 @@ def test_one_model_is_asked_on_both_machines_then_released_under_its_version(
     }
     assert not tags(registry, "one/wine-a")
 
-    ran = act(project, "push", tag(project, "v1.2.3"))
+    gh = noting_gh(act.home)
+    ran = replace(act, paths=(gh,))(project, "push", tag(project, "v1.2.3"))
     assert ran.succeeded, ran.log
     assert ran.ended() == {"Find models", "Build", "Smoke", "Scan", "Tag", "released", "show"}
     record = ran.records()["wine-a"]
@@ -197,6 +216,8 @@ def test_one_model_is_asked_on_both_machines_then_released_under_its_version(
         timeout=10,
     )
     assert manifest.headers["Docker-Content-Digest"] == record["tested_digest"]
+    assert (gh / "asked").read_text().splitlines()[-1].startswith("release create v1.2.3 --verify-tag")
+    assert str(record["tested_digest"]) in (gh / "notes.md").read_text()
 
 
 def test_a_models_own_pre_release_moves_no_other_tag_and_a_tag_that_is_no_version_none(

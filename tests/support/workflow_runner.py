@@ -61,6 +61,8 @@ _STAND_INS = {
     "github/codeql-action": ("upload-sarif/action.yml", _SARIF),
 }
 
+_NOT_RUN = {"benchmarks", "docs", "examples", "monitoring", "tests"}
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -147,12 +149,12 @@ def remote_actions(checkout: Path) -> set[str]:
 
 
 def released(folder: Path) -> Path:
-    """This checkout as a release would hold it: tracked and new files, nothing built."""
+    """This checkout as a release would hold it, but what no workflow runs: act copies it for each step."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
+        if (ROOT / name).is_file() and name.partition("/")[0] not in _NOT_RUN:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     return folder
