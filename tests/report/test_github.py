@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ml_containerize.console import escape_workflow_command
-from ml_containerize.report.github import outputs, write_outputs, write_summary
-from ml_containerize.report.record import Record
+from ml_containerize.report.collect import ModelOverview, Overview
+from ml_containerize.report.github import outputs, overview_outputs, write_outputs, write_summary
+from ml_containerize.report.record import Failure, Record, Result
+from ml_containerize.report.told import Told
 
 
 def read_outputs(path: Path) -> dict[str, str]:
@@ -48,6 +50,15 @@ def test_every_value_has_a_delimiter_of_its_own(tmp_path: Path) -> None:
     write_outputs({"a": "1", "b": "2"}, {"GITHUB_OUTPUT": str(path)})
     delimiters = [line.partition("<<")[2] for line in path.read_text().splitlines() if "<<" in line]
     assert len(set(delimiters)) == 2
+
+
+def test_the_output_of_many_failures_stays_below_githubs_limit() -> None:
+    told = Told(1, Result.FAILED, failure=Failure("build", "x" * 10_000, "", 4))
+    values = overview_outputs(Overview(tuple(ModelOverview(f"model-{n}", (told,)) for n in range(256))))
+    assert json.loads(values["json"])["models"] == []
+    assert json.loads(values["json"])["exit_code"] == 4
+    one = overview_outputs(Overview((ModelOverview("model", (told,)),)))
+    assert json.loads(one["json"])["models"][0]["problems"] == [f"build: {'x' * 10_000}"]
 
 
 def test_outside_github_nothing_is_written(record: Callable[..., Record], tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def test_a_failing_case_shows_why_and_the_containers_log(record: Callable[..., R
 
 def test_a_run_that_ended_early_says_what_to_do() -> None:
     failure = Failure.of(EnvironmentMissing("No container engine answers.", "Start Docker."))
-    text = render_summary(Record(Result.FAILED, (), failure=failure))
+    text = render_summary(Record(Result.FAILED, (), failure=failure, project="models/digits"))
+    assert text.startswith("## ❌ digits: failed")
     assert "No container engine answers." in text
     assert "Start Docker." in text
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml_containerize.errors import EnvironmentMissing, UsageError
+from ml_containerize.report.markdown import shortened
 from ml_containerize.report.record import FILE_NAME, Result
 from ml_containerize.report.told import BadRecord, Told, read_told
 from ml_containerize.results import Json
 
 _MISSING = EnvironmentMissing.exit_code
+_LONGEST = 500  # characters of a name, more than any registry takes
 _ORDER = (Result.FAILED, Result.REFUSED, Result.BUILT, Result.PASSED, Result.RELEASED)
 
 
@@ -203,7 +205,7 @@ def overview_as_json(overview: Overview) -> Json:
         "result": _result(overview),
         "exit_code": overview.exit_code,
         "reason": overview.reason,
-        "images": {m.name: m.image for m in overview.models if m.result is Result.RELEASED},
+        "images": {_short(m.name): _short(m.image) for m in overview.models if m.result is Result.RELEASED},
         "models": [_model_as_json(model) for model in overview.models],
     }
 
@@ -214,12 +216,16 @@ def _result(overview: Overview) -> str:
     return "failed" if overview.failed else "passed"
 
 
+def _short(name: str) -> str:
+    return shortened(name, _LONGEST)
+
+
 def _model_as_json(model: ModelOverview) -> Json:
     return {
-        "name": model.name,
+        "name": _short(model.name),
         "result": model.result,
         "exit_code": model.exit_code,
-        "image": model.image,
+        "image": _short(model.image),
         "tags": list(model.tags),
         "problems": list(model.problems),
         "size": max((run.size for run in model.runs), default=0),

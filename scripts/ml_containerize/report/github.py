@@ -16,6 +16,8 @@ from ml_containerize.report.record import Record
 from ml_containerize.report.summary import render_summary
 from ml_containerize.results import Outcome, ScanReport
 
+_LARGEST = 500_000  # characters; a job's outputs may have 1 MB, which GitHub counts as UTF-16
+
 
 def outputs(record: Record, folder: Path) -> dict[str, str]:
     """Every output of `action.yml` by name; '' where the run did not get that far."""
@@ -44,10 +46,11 @@ def outputs(record: Record, folder: Path) -> dict[str, str]:
 def overview_outputs(overview: Overview) -> dict[str, str]:
     """The step's outputs of the command `report`."""
     told = overview_as_json(overview)
+    whole = json.dumps(told, sort_keys=True, separators=(",", ":"))
     return {
         "result": told["result"],
         "images": json.dumps(told["images"], sort_keys=True),
-        "json": json.dumps(told, sort_keys=True, separators=(",", ":")),
+        "json": whole if len(whole) <= _LARGEST else json.dumps({**told, "models": []}, sort_keys=True),
     }
 
 

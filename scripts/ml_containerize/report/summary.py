@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 
 from ml_containerize.console import human_seconds, human_size, printable
 from ml_containerize.report.changed import changed
@@ -48,8 +49,8 @@ def _sections(record: Record) -> Iterator[str]:
 
 def _verdict(record: Record) -> Iterator[str]:
     mark, words = _VERDICTS[record.result]
-    name = escape(record.plan.name) if record.plan else "ml-containerize"
-    yield f"## {mark} {name}: {words}"
+    name = record.plan.name if record.plan else PurePosixPath(record.project).name
+    yield f"## {mark} {escape(name) or 'ml-containerize'}: {words}"
     yield ""
     if record.failure:
         yield f"> **{escape(record.failure.title)}**: {quoted(record.failure.what)}"
