@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ml_containerize.errors import EnvironmentMissing
-from ml_containerize.gates import PROOF_LIFETIME, decide, is_fresh
+from ml_containerize.gates import PROOF_LIFETIME, decide, is_fresh, is_readable
 from ml_containerize.pipeline import ChangeRefused, ScanRefused, SmokeRefused, check_gates, refuse_unless
+from ml_containerize.push.proof import Proof
+from ml_containerize.report.gates import plain
 from ml_containerize.results import Comparison, Outcome, ScanReport, SmokeReport
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -76,3 +78,11 @@ def test_the_scan_reports_although_the_smoke_test_could_not_run() -> None:
 )
 def test_a_proof_counts_for_a_day(checked_at: str, fresh: bool) -> None:
     assert is_fresh(checked_at, NOW) is fresh
+
+
+def test_a_proof_whose_reports_have_another_form_is_none() -> None:
+    smoke, scan = plain(SmokeReport(Outcome.PASSED)), plain(ScanReport(Outcome.PASSED))
+    assert is_readable(Proof("policy", "2026-01-01T00:00:00Z", smoke, scan))
+    for damaged in ({}, {"outcome": "splendid"}, {**smoke, "cases": "many"}):
+        assert not is_readable(Proof("policy", "2026-01-01T00:00:00Z", damaged, scan))
+    assert not is_readable(Proof("policy", "2026-01-01T00:00:00Z", smoke, {"outcome": 1}))

@@ -69,7 +69,7 @@ def models(arguments: argparse.Namespace, tools: Tools) -> int:
     selection = select(wanted, run=tools.run, environ=tools.environ)
     tools.console.info(selection.reason)
     write_outputs(selection.outputs(), tools.environ)
-    _print(_dumped(selection.as_json()) if arguments.json else "\n".join(selection.paths))
+    _print(_dumped(selection.as_json()) if arguments.json else "\n".join(map(_harmless, selection.paths)))
     return 0
 
 
@@ -272,6 +272,11 @@ def _settings(arguments: argparse.Namespace, tools: Tools) -> Settings:
 def _project(arguments: argparse.Namespace, tools: Tools) -> Path:
     named = getattr(arguments, "path", None) or tools.environ.get("ML_CONTAINERIZE_PATH") or "."
     return Path(named).absolute()
+
+
+def _harmless(path: str) -> str:
+    """The path as GitHub's runner takes it for no command: those begin with `::` or `##[`."""
+    return f"./{path}" if path.startswith(("::", "##[")) else path
 
 
 def _dumped(value: object) -> str:

@@ -13,7 +13,7 @@ from ml_containerize.errors import ContainerizeError, PushError
 from ml_containerize.names import Digest, DigestReference
 from ml_containerize.plan.decide import Plan
 from ml_containerize.push.proof import Proof
-from ml_containerize.report.gates import plain
+from ml_containerize.report.gates import parse_scan, parse_smoke, plain
 from ml_containerize.results import Comparison, Decision, Json, Outcome, ScanReport, SmokeReport
 
 PROOF_LIFETIME = timedelta(
@@ -89,6 +89,11 @@ def accept_report(
             return report, value["checked_at"]
         why = f"the {gate} report on {image} does not say whether it passed"
     raise NoGateReport(gate, why, plan.settings.image)
+
+
+def is_readable(proof: Proof) -> bool:
+    """False for a proof whose reports have another form: then the gates are asked again."""
+    return bool(_parsed(proof.smoke, parse_smoke) and _parsed(proof.scan, parse_scan))
 
 
 def _parsed(value: Json, parse: Callable[[Json], _Report]) -> _Report | None:

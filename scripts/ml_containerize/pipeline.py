@@ -8,7 +8,7 @@ from typing import TypeVar
 from ml_containerize.build.direct import build, predict_image
 from ml_containerize.comparing import compare_with_previous, tell
 from ml_containerize.errors import ContainerizeError, PlanError, ScanError, SmokeError, UsageError
-from ml_containerize.gates import decide, gate_name, is_fresh, make_proof, policy, timestamp
+from ml_containerize.gates import decide, gate_name, is_fresh, is_readable, make_proof, policy, timestamp
 from ml_containerize.oci.find import resolve_base
 from ml_containerize.oci.image import Image
 from ml_containerize.oci.registry import Connect
@@ -119,7 +119,7 @@ def _find_proof(plan: Plan, image: Image, tools: Tools, connect: Connect) -> Pro
     asked = policy(plan)
     proofs = [read_proof(connect(repository), image.digest) for repository in plan.settings.images]
     fresh = [p for p in proofs if p and p.policy == asked and is_fresh(p.checked_at, tools.now())]
-    return fresh[0] if proofs and len(fresh) == len(proofs) else None
+    return fresh[0] if proofs and len(fresh) == len(proofs) and all(map(is_readable, fresh)) else None
 
 
 def _check(

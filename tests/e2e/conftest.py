@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
 import subprocess
 import sys
@@ -20,9 +22,14 @@ def make_sample_database(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that holds trivy's small database; what is built once serves every test after it."""
-    cache = tmp_path_factory.mktemp("cache")
-    make_sample_database(cache / "trivy" / "db")
+    """A cache that holds trivy's small database; what is built once serves every test of all processes."""
+    mine = tmp_path_factory.getbasetemp()
+    cache = (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "cache"
+    cache.mkdir(exist_ok=True)
+    with (cache / "made").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (cache / "trivy" / "db").exists():
+            make_sample_database(cache / "trivy" / "db")
     return cache
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -109,6 +110,18 @@ def spoil(project: Path, name: str) -> None:
     path = project / "models" / name / "smoke" / "one-wine.json"
     path.write_text(path.read_text().replace("class_0", "class_1"))
     git(project, "commit", "-q", "-a", "-m", f"Spoil {name}")
+
+
+def retrain(model: Path, requests: Path) -> None:
+    """Another model, with cases that were recorded anew: they pass, and say nothing of what used to be."""
+    program = model / "train.py"
+    program.write_text(program.read_text().replace("C=0.1", "C=10.0"))
+    subprocess.run([sys.executable, program], check=True, capture_output=True)
+    requests.mkdir()
+    for case in (model / "smoke").glob("[!r]*.json"):  # not that which is refused
+        (requests / case.name).write_text(json.dumps(json.loads(case.read_text())["request"]))
+    record = [SCRIPTS / "ml-containerize", "record", model, *requests.iterdir(), "--force"]
+    subprocess.run([*record, "--python", sys.executable], check=True, capture_output=True)
 
 
 def tag(project: Path, name: str) -> dict[str, Any]:
@@ -234,6 +247,31 @@ def test_a_models_own_pre_release_moves_no_other_tag_and_a_tag_that_is_no_versio
     assert wrong.failed() == {"Find models", "released"}
     assert "is no version" in wrong.log
     assert not (act.home / "pwned").exists()
+
+
+def test_predictions_that_moved_fail_the_required_job_until_the_config_says_that_they_may(
+    act: WorkflowRunner, repository: Repository, closed: dict[str, str], registry: str
+) -> None:
+    usual = {**closed, "images": f"{registry}/moved/{{name}}"}
+    project = repository("a", check=usual, release={**usual, "tags": "main"})
+    assert act(project, "push", tag(project, "v1.0.0")).succeeded
+
+    git(project, "checkout", "-q", "-b", "change")
+    retrain(project / "models" / "a", act.home / "requests")
+    git(project, "commit", "-q", "-a", "-m", "Regularise less")
+    refused = act(project, "pull_request", pull_request(project))
+    assert "required" in refused.failed(), refused.log
+    record = refused.records()["wine-a"]
+    assert (record["result"], record["smoke"]["outcome"]) == ("refused", "passed")
+    assert record["comparison"]["before"].startswith(f"{registry}/moved/wine-a:main@")
+    assert "predictions: may-change" in refused.log
+
+    with (project / "models" / "a" / "ml-containerize.yaml").open("a") as config:
+        config.write("predictions: may-change\n")
+    git(project, "commit", "-q", "-a", "-m", "Say that its answers may change")
+    meant = act(project, "pull_request", pull_request(project))
+    assert meant.succeeded, meant.log
+    assert meant.records()["wine-a"]["comparison"]["moved"] == record["comparison"]["moved"] != []
 
 
 def test_a_registry_that_goes_away_after_the_build_leaves_no_tag(
