@@ -64,6 +64,7 @@ def pytest_configure() -> None:
     os.environ["BUILDX_CONFIG"] = str(ROOT / ".cache" / "buildx")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first, so that several workers end together; no unit test may take long."""
     items.sort(key=lambda item: (not uses_engine(item), not is_e2e(item)))
@@ -75,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def uses_engine(item: pytest.Item) -> bool:
     """Whether it sees what all others do in the container engine: one worker has all such tests."""
-    return "engine" in getattr(item, "fixturenames", ())
+    return "engine" in getattr(item, "fixturenames", ()) or "docker" in item.name
 
 
 def is_e2e(item: pytest.Item) -> bool:
