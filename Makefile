@@ -3,7 +3,7 @@ SHELL := bash
 .PHONY: help setup demo test unit lint generate lock clean bench bench-build bench-serving bench-workflow
 
 BIN := .venv/bin
-SIDE_BY_SIDE = --numprocesses $(shell nproc) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE = --numprocesses $(shell nproc) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 SCRIPTS = $(shell find .ci scripts -type f -exec awk 'FNR == 1 && /^\#!.*sh/ { print FILENAME }' {} +)
 WORKFLOWS = $(wildcard .github/workflows/*.yml)
 FORMS = .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml

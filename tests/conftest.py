@@ -4,6 +4,8 @@ real engine, registry and base image, and may leave nothing running.
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import re
 import shutil
@@ -13,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ import docker
 import hypothesis
 import pytest
 from support.programs import program
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[1]
 BASE_LAYOUT = [sys.executable, ROOT / "scripts" / "base_image.py", "--layout"]
@@ -45,6 +49,7 @@ storage:
 http:
   addr: 127.0.0.1:0
 """
+SMOKE = "tests/smoke/"
 REGISTRY_LOGIN = "auth: {{htpasswd: {{realm: test, path: {file}}}}}\n"
 
 MakeRegistry = Callable[..., str]
@@ -64,19 +69,23 @@ def pytest_configure() -> None:
     os.environ["BUILDX_CONFIG"] = str(ROOT / ".cache" / "buildx")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first, so that several workers end together; no unit test may take long."""
-    items.sort(key=lambda item: (not uses_engine(item), not is_e2e(item)))
+    items.sort(key=lambda item: not is_e2e(item))
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("engine" if uses_engine(item) else str(item.path)))
         if not is_e2e(item) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(60))
 
 
-def uses_engine(item: pytest.Item) -> bool:
-    """Whether it sees what all others do in the container engine: one worker has all such tests."""
-    return "engine" in getattr(item, "fixturenames", ()) or "docker" in item.name
+class ByFile(LoadScopeScheduling):
+    """A file's tests stay in one worker, for their fixtures; so do those of `smoke`, who count containers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return SMOKE if nodeid.startswith(SMOKE) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return ByFile(config, log)
 
 
 def is_e2e(item: pytest.Item) -> bool:
@@ -179,7 +188,7 @@ def children() -> set[str]:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[docker.DockerClient]:
     """A real container engine: the machine's own, or one that is installed and started for these tests."""
     script = ROOT / "scripts" / "engine"
     was_there = subprocess.run([script, "status"], capture_output=True, check=False).returncode == 0
@@ -187,15 +196,50 @@ def engine() -> Iterator[docker.DockerClient]:
     if started.returncode:
         pytest.fail(started.stderr, pytrace=False)
     client = docker.from_env()
-    before = inventory(client)
+    guests = Guests(of_all_workers(tmp_path_factory) / "guests.json")
+    guests.enter(inventory(client))
     yield client
-    left = inventory(client) - before
+    left = guests.leave(inventory(client))
     client.close()
     if not was_there:
         subprocess.run([script, "stop"], check=True)
     # Only a private engine's changes are all ours.
     if not was_there or os.environ.get("ENGINE_IS_PRIVATE"):
         assert not left, f"left in the container engine: {sorted(left)}"
+
+
+def of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that xdist's workers share."""
+    mine = tmp_path_factory.getbasetemp()
+    return mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
+
+
+@dataclass(frozen=True, slots=True)
+class Guests:
+    """The workers that use the engine, in a file: what the last finds is held against what the first found."""
+
+    book: Path
+
+    def enter(self, found: set[str]) -> None:
+        with self._entries() as entries:
+            entries["before"] = entries.get("before", sorted(found))
+            entries["guests"] = entries.get("guests", 0) + 1
+
+    def leave(self, found: set[str]) -> set[str]:
+        """What is left over, once nobody uses the engine any more."""
+        with self._entries() as entries:
+            entries["guests"] -= 1
+            return set() if entries["guests"] else found - set(entries["before"])
+
+    @contextmanager
+    def _entries(self) -> Iterator[dict[str, Any]]:
+        with self.book.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            entries = json.loads(file.read() or "{}")
+            yield entries
+            file.truncate(0)
+            file.write(json.dumps(entries))
 
 
 def inventory(client: docker.DockerClient) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import of_all_workers
 from support.command import Command
 
 ROOT = Path(__file__).parents[2]
@@ -23,8 +23,7 @@ def make_sample_database(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that holds trivy's small database; what is built once serves every test of all processes."""
-    mine = tmp_path_factory.getbasetemp()
-    cache = (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "cache"
+    cache = of_all_workers(tmp_path_factory) / "cache"
     cache.mkdir(exist_ok=True)
     with (cache / "made").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
