@@ -216,7 +216,7 @@ def of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Guests:
-    """The workers that use the engine, in a file: what the last finds is held against what the first found."""
+    """The workers that use the engine: what the last of them finds is held against what the first found."""
 
     book: Path
 
