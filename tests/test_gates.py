@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ml_containerize.errors import EnvironmentMissing
-from ml_containerize.gates import PROOF_LIFETIME, decide, is_fresh, is_readable
+from ml_containerize.gates import PROOF_LIFETIME, decide, is_fresh, reports_of
 from ml_containerize.pipeline import ChangeRefused, ScanRefused, SmokeRefused, check_gates, refuse_unless
 from ml_containerize.push.proof import Proof
 from ml_containerize.report.gates import plain
@@ -82,7 +82,8 @@ def test_a_proof_counts_for_a_day(checked_at: str, fresh: bool) -> None:
 
 def test_a_proof_whose_reports_have_another_form_is_none() -> None:
     smoke, scan = plain(SmokeReport(Outcome.PASSED)), plain(ScanReport(Outcome.PASSED))
-    assert is_readable(Proof("policy", "2026-01-01T00:00:00Z", smoke, scan))
+    whole = Proof("policy", "2026-01-01T00:00:00Z", smoke, scan)
+    assert reports_of(whole) == (SmokeReport(Outcome.PASSED), ScanReport(Outcome.PASSED))
     for damaged in ({}, {"outcome": "splendid"}, {**smoke, "cases": "many"}):
-        assert not is_readable(Proof("policy", "2026-01-01T00:00:00Z", damaged, scan))
-    assert not is_readable(Proof("policy", "2026-01-01T00:00:00Z", smoke, {"outcome": 1}))
+        assert not reports_of(Proof("policy", "2026-01-01T00:00:00Z", damaged, scan))
+    assert not reports_of(Proof("policy", "2026-01-01T00:00:00Z", smoke, {"outcome": 1}))

@@ -6,8 +6,8 @@ One JSON line a case on stdout; what happens meanwhile on stderr.
 
 from __future__ import annotations
 
-import argparse
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +15,7 @@ from pathlib import Path
 from benchmarks.build.classic import Classic
 from benchmarks.build.ours import Ours
 from benchmarks.build.stand import Stand, new_model
-from benchmarks.case import Case
-from benchmarks.machine import say
+from benchmarks.case import Case, arguments, run_cases
 
 
 def build_and_push(stand: Stand) -> list[Case]:
@@ -74,19 +73,12 @@ CASES: dict[str, Callable[[Stand], list[Case]]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("only", nargs="*", choices=[*CASES, []], help="cases to run (default: all)")
-    chosen = parser.parse_args().only or list(CASES)
+def main() -> int:
+    chosen = arguments(__doc__, CASES).parse_args().only or list(CASES)
     os.environ["LC_ALL"] = "C"
     with tempfile.TemporaryDirectory(prefix="bench-build-") as folder, Stand.open(Path(folder)) as stand:
-        for name in chosen:
-            say(f"== {name}")
-            for case in CASES[name](stand):
-                print(case.line(), flush=True)
+        return run_cases(chosen, CASES, stand)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

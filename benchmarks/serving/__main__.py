@@ -5,16 +5,13 @@ One JSON line a case on stdout; what happens meanwhile on stderr. Exit status 1 
 
 from __future__ import annotations
 
-import argparse
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.case import Case
-from benchmarks.machine import say
+from benchmarks.case import Case, arguments, end_in_order, run_cases
 from benchmarks.serving.resnet import resnet50
 from benchmarks.serving.soak import soak
 from benchmarks.serving.stand import Stand
@@ -46,24 +43,14 @@ DEFAULT = [name for name in CASES if name != "soak"]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("only", nargs="*", choices=[*CASES, []], help="cases to run (default: all but soak)")
+    parser = arguments(__doc__, CASES, "all but soak")
     parser.add_argument("--seconds", type=float, default=8, help="how long each load lasts (default: 8)")
     chosen = parser.parse_args()
     os.environ["LC_ALL"] = "C"
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CPUS])  # all that is started has the same ones
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends servers, too
-    failing = 0
+    end_in_order()
     with tempfile.TemporaryDirectory(prefix="bench-serving-") as folder:
-        stand = Stand(Path(folder), chosen.seconds)
-        for name in chosen.only or DEFAULT:
-            say(f"== {name}")
-            for case in CASES[name](stand):
-                failing += case.failing
-                print(case.line(), flush=True)
-    return 1 if failing else 0
+        return run_cases(chosen.only or DEFAULT, CASES, Stand(Path(folder), chosen.seconds))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ml_containerize.compare.check import Side, compare, judge
 from ml_containerize.console import Console
 from ml_containerize.errors import ContainerizeError, EnvironmentMissing
+from ml_containerize.gates import reports_of
 from ml_containerize.names import Platform, parse_reference
 from ml_containerize.oci.find import ImageNotFound, find_image, is_layout_path
 from ml_containerize.oci.image import Image
@@ -12,7 +13,6 @@ from ml_containerize.oci.registry import Connect
 from ml_containerize.plan.decide import Plan
 from ml_containerize.plan.previous import Previous
 from ml_containerize.push.proof import read_proof
-from ml_containerize.report.shapes import Misshapen, read_object
 from ml_containerize.results import Comparison, Outcome, ScanReport, SmokeReport
 
 
@@ -61,13 +61,11 @@ def read_side(where: str, platform: Platform, connect: Connect) -> Side:
     repository = parse_reference(where).repository
     told = where if "@" in where else f"{where}@{image.digest}"
     proof = read_proof(connect(repository), image.digest)
-    if proof is None:
+    reports = reports_of(proof) if proof else None
+    if reports is None:
         return Side(told, image)
-    try:
-        smoke = read_object(SmokeReport, proof.smoke, "proof.smoke")
-        return Side(told, image, _asked(smoke), read_object(ScanReport, proof.scan, "proof.scan"))
-    except Misshapen:
-        return Side(told, image)
+    smoke, scan = reports
+    return Side(told, image, _asked(smoke), scan)
 
 
 def tell(comparison: Comparison, console: Console) -> None:

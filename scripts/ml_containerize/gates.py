@@ -91,9 +91,10 @@ def accept_report(
     raise NoGateReport(gate, why, plan.settings.image)
 
 
-def is_readable(proof: Proof) -> bool:
-    """False for a proof whose reports have another form: then the gates are asked again."""
-    return bool(_parsed(proof.smoke, parse_smoke) and _parsed(proof.scan, parse_scan))
+def reports_of(proof: Proof) -> tuple[SmokeReport, ScanReport] | None:
+    """What the gates found, None for a proof whose reports have another form: it says nothing."""
+    smoke, scan = _parsed(proof.smoke, parse_smoke), _parsed(proof.scan, parse_scan)
+    return (smoke, scan) if smoke and scan else None
 
 
 def _parsed(value: Json, parse: Callable[[Json], _Report]) -> _Report | None:

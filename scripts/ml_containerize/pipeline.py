@@ -8,7 +8,7 @@ from typing import TypeVar
 from ml_containerize.build.direct import build, predict_image
 from ml_containerize.comparing import compare_with_previous, tell
 from ml_containerize.errors import ContainerizeError, PlanError, ScanError, SmokeError, UsageError
-from ml_containerize.gates import decide, gate_name, is_fresh, is_readable, make_proof, policy, timestamp
+from ml_containerize.gates import decide, gate_name, is_fresh, make_proof, policy, reports_of, timestamp
 from ml_containerize.oci.find import resolve_base
 from ml_containerize.oci.image import Image
 from ml_containerize.oci.registry import Connect
@@ -17,7 +17,7 @@ from ml_containerize.plan.decide import decide as decide_plan
 from ml_containerize.plan.settings import Settings
 from ml_containerize.push.proof import Proof, read_proof
 from ml_containerize.push.publish import push
-from ml_containerize.report.gates import parse_scan, parse_smoke, reused, write_report
+from ml_containerize.report.gates import reused, write_report
 from ml_containerize.results import Comparison, Decision, Outcome, ScanReport, SmokeReport
 from ml_containerize.scan.check import scan
 from ml_containerize.smoke.cases import load_cases
@@ -119,15 +119,15 @@ def _find_proof(plan: Plan, image: Image, tools: Tools, connect: Connect) -> Pro
     asked = policy(plan)
     proofs = [read_proof(connect(repository), image.digest) for repository in plan.settings.images]
     fresh = [p for p in proofs if p and p.policy == asked and is_fresh(p.checked_at, tools.now())]
-    return fresh[0] if proofs and len(fresh) == len(proofs) and all(map(is_readable, fresh)) else None
+    return fresh[0] if proofs and len(fresh) == len(proofs) and all(map(reports_of, fresh)) else None
 
 
 def _check(
     plan: Plan, image: Image, proof: Proof | None, tools: Tools, trail: Trail
 ) -> tuple[SmokeReport, ScanReport]:
-    if proof:
-        trail.smoke = reused(parse_smoke(proof.smoke))
-        trail.scan = reused(parse_scan(proof.scan))
+    found = reports_of(proof) if proof else None
+    if proof and found:
+        trail.smoke, trail.scan = reused(found[0]), reused(found[1])
         for report in (trail.smoke, trail.scan):
             write_report(plan.settings.output, gate_name(report), proof.policy, proof.checked_at, report)
         return trail.smoke, trail.scan

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.workflow_runner import ROOT, SCRIPTS, WorkflowRunner, git, released
 
 pytestmark = pytest.mark.e2e
 
-ROOT = Path(__file__).parents[2]
-SCRIPTS = Path(sys.executable).parent
 OF_OTHER_COMMANDS = {"models", "count", "any", "reason", "images"}
 
 WORKFLOW = """
@@ -60,24 +56,12 @@ class Ran:
     log: str
 
 
-def released_action(folder: Path) -> Path:
-    """The checkout as a release would hold it: tracked and new files, nothing built."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    return folder
-
-
 @pytest.fixture
 def workflow(
     tmp_path: Path, digits: Path, registry: str, base_layout: Path, shared_cache: Path
 ) -> Callable[..., Ran]:
     """Run the workflow above in the digits project, with a change to it and more inputs."""
-    action = released_action(tmp_path / "action")
+    act = WorkflowRunner(released(tmp_path / "action"), tmp_path / "act")
     report = tmp_path / "report"
     report.mkdir()
 
@@ -100,41 +84,16 @@ def workflow(
         path.write_text(text)
         git(digits, "add", "-A")
         git(digits, "commit", "-q", "-m", "Ship it")
-        done = act(digits, action, tmp_path)
+        ran = act(digits, "push", {})
         return Ran(
             outputs=json.loads((report / "outputs.json").read_text()),
             outcome=(report / "outcome").read_text(),
             status=(report / "status").read_text(),
             path=(report / "path").read_text(),
-            log=done.stdout + done.stderr,
+            log=ran.log,
         )
 
     return run
-
-
-def git(folder: Path, *arguments: str) -> None:
-    who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
-
-
-def act(project: Path, action: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    environ = {
-        **os.environ,
-        "HOME": str(home),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}",
-    }
-    argv = [
-        str(SCRIPTS / "act"),
-        "push",
-        "-P",
-        "ubuntu-latest=-self-hosted",
-        "--local-repository",
-        f"org/ml-containerize@v1={action}",
-    ]
-    return subprocess.run(
-        argv, cwd=project, env=environ, capture_output=True, text=True, timeout=900, check=False
-    )
 
 
 def declared(part: str) -> set[str]:
