@@ -24,6 +24,7 @@ import bcrypt
 import docker
 import hypothesis
 import pytest
+from support.processes import adopt_orphans, children
 from support.programs import program
 from xdist.scheduler import LoadScopeScheduling
 
@@ -157,31 +158,17 @@ def _unit_tests_stay_inside(
 
 @pytest.fixture(autouse=True)
 def _nothing_left_running(request: pytest.FixtureRequest) -> Iterator[None]:
-    """An end-to-end test ends every process that it started."""
+    """An end-to-end test ends every process that it started, and those that these started."""
     if not is_e2e(request.node):
         yield
         return
+    adopt_orphans()
     before = children()
     yield
     deadline = time.monotonic() + 5
     while (left := children() - before) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left, f"processes left running: {sorted(left)}"
-
-
-def children() -> set[str]:
-    """This process's children that are alive, as "number command", where /proc tells."""
-    found = set()
-    for listing in Path("/proc/self/task").glob("*/children"):
-        for number in listing.read_text().split():
-            try:
-                state = Path(f"/proc/{number}/stat").read_text()
-            except OSError:
-                continue
-            name, _, rest = state.partition("(")[2].rpartition(")")
-            if not rest.startswith(" Z"):
-                found.add(f"{number} {name}")
-    return found
 
 
 # What end-to-end tests ask for.
