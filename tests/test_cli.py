@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ml_containerize import cli
-from ml_containerize.plan.views import flags_of
+from ml_containerize.plan.settings.views import flags_of
 
 IMAGE = f"ghcr.io/org/digits@sha256:{'1' * 64}"
 

@@ -19,7 +19,7 @@ from support.pages import PAGES, ROOT, Block, anchors, blocks, prose
 
 from ml_containerize import cli
 from ml_containerize.init.texts import workflow_text
-from ml_containerize.plan.views import json_schema
+from ml_containerize.plan.settings.views import json_schema
 from reference.commands import commands
 from reference.literals import HOLE
 from reference.messages import causes, messages

@@ -10,8 +10,8 @@ import yaml
 
 from generate import generated
 from ml_containerize import cli
-from ml_containerize.plan.options import OPTIONS
-from ml_containerize.plan.selection import Selection
+from ml_containerize.plan.monorepo.selection import Selection
+from ml_containerize.plan.settings.options import OPTIONS
 from ml_containerize.report.collect import Overview
 from ml_containerize.report.github import outputs, overview_outputs
 from ml_containerize.report.record import Record, Result

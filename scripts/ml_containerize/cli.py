@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 from ml_containerize import __version__
 from ml_containerize.console import Console
 from ml_containerize.errors import ContainerizeError
-from ml_containerize.plan.options import OPTIONS
-from ml_containerize.plan.views import add_flags
+from ml_containerize.plan.settings.options import OPTIONS
+from ml_containerize.plan.settings.views import add_flags
 from ml_containerize.tools import Tools
 
 Command = Callable[[argparse.Namespace, Tools], int]

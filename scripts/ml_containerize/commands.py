@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ml_containerize.errors import ContainerizeError
 from ml_containerize.lockfile import FolderInUse, locked
-from ml_containerize.plan.reading import shown
-from ml_containerize.plan.settings import Settings, load_settings
+from ml_containerize.plan.settings.reading import shown
+from ml_containerize.plan.settings.settings import Settings, load_settings
 from ml_containerize.tools import Tools
 from ml_containerize.trail import Trail
 
@@ -60,8 +60,8 @@ def plan(arguments: argparse.Namespace, tools: Tools) -> int:
 
 def models(arguments: argparse.Namespace, tools: Tools) -> int:
     """Print the model projects that were asked for, one path a line, or a matrix as JSON."""
-    from ml_containerize.plan.selection import load_wanted, select
-    from ml_containerize.plan.views import flags_of
+    from ml_containerize.plan.monorepo.selection import load_wanted, select
+    from ml_containerize.plan.settings.views import flags_of
     from ml_containerize.report.github import write_outputs
 
     root = _project(arguments, tools)
@@ -75,7 +75,7 @@ def models(arguments: argparse.Namespace, tools: Tools) -> int:
 
 def report(arguments: argparse.Namespace, tools: Tools) -> int:
     """Sum up many records; the exit code is the first failure's."""
-    from ml_containerize.plan.views import flags_of
+    from ml_containerize.plan.settings.views import flags_of
     from ml_containerize.report.collect import collect, overview_as_json
     from ml_containerize.report.github import append_summary, overview_outputs, write_outputs
     from ml_containerize.report.notes import write_notes
@@ -146,7 +146,7 @@ def init(arguments: argparse.Namespace, tools: Tools) -> int:
     from ml_containerize.build.local import locked_python
     from ml_containerize.init.begin import Stages, begin
     from ml_containerize.plan.lock import lock as lock_requirements
-    from ml_containerize.plan.views import flags_of
+    from ml_containerize.plan.settings.views import flags_of
     from ml_containerize.smoke.record import record_first
 
     def lock_project(settings: Settings) -> Path:
@@ -200,7 +200,7 @@ def lock(arguments: argparse.Namespace, tools: Tools) -> int:
 
 def schema(_arguments: argparse.Namespace, _tools: Tools) -> int:
     """Print the config file's JSON Schema."""
-    from ml_containerize.plan.views import schema_text
+    from ml_containerize.plan.settings.views import schema_text
 
     _print(schema_text())
     return 0
@@ -264,7 +264,7 @@ def _report(trail: Trail, tools: Tools, folder: Path, summary: bool) -> None:
 
 
 def _settings(arguments: argparse.Namespace, tools: Tools) -> Settings:
-    from ml_containerize.plan.views import flags_of
+    from ml_containerize.plan.settings.views import flags_of
 
     return load_settings(_project(arguments, tools), flags_of(arguments), tools.environ)
 

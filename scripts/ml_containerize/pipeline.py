@@ -14,7 +14,7 @@ from ml_containerize.oci.image import Image
 from ml_containerize.oci.registry import Connect
 from ml_containerize.plan.decide import Plan
 from ml_containerize.plan.decide import decide as decide_plan
-from ml_containerize.plan.settings import Settings
+from ml_containerize.plan.settings.settings import Settings
 from ml_containerize.push.proof import Proof, read_proof
 from ml_containerize.push.publish import push
 from ml_containerize.report.gates import reused, write_report

@@ -20,7 +20,7 @@ from ml_containerize.pipeline import (
     run_smoke,
 )
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.settings import Settings
+from ml_containerize.plan.settings.settings import Settings
 from ml_containerize.push.gate_report import read_gate_report, write_gate_report
 from ml_containerize.push.publish import push_by_digest
 from ml_containerize.report.gates import parse_scan, parse_smoke, read_report, reused

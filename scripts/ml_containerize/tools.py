@@ -10,7 +10,7 @@ from ml_containerize.command import Run, run
 from ml_containerize.console import Console
 from ml_containerize.oci.credentials import Credentials
 from ml_containerize.oci.registry import Connect, connector
-from ml_containerize.plan.settings import Settings
+from ml_containerize.plan.settings.settings import Settings
 
 
 def _now() -> datetime:

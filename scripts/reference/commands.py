@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ml_containerize import cli
 from ml_containerize.errors import ContainerizeError
-from ml_containerize.plan.options import BY_NAME
+from ml_containerize.plan.settings.options import BY_NAME
 from reference.text import NOTE, cell
 
 

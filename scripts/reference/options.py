@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from ml_containerize.plan.options import OPTIONS, PREFIX
-from ml_containerize.plan.views import SCHEMA_PATH, option_tables
+from ml_containerize.plan.settings.options import OPTIONS, PREFIX
+from ml_containerize.plan.settings.views import SCHEMA_PATH, option_tables
 from ml_containerize.results import Json
 from reference.text import NOTE, cell
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from ml_containerize.plan.options import BY_NAME
+from ml_containerize.plan.settings.options import BY_NAME
 from reference.text import NOTE, cell
 
 FOR_CALLERS = ("pr-check.yml", "release.yml")

@@ -17,11 +17,11 @@ from ml_containerize.names import BaseReference, EnvironmentKey, GitSha
 from ml_containerize.oci.credentials import Credentials
 from ml_containerize.oci.registry import Connect, connector
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.environment import Environment
-from ml_containerize.plan.files import list_files
-from ml_containerize.plan.hashing import hash_model
-from ml_containerize.plan.settings import load_settings
-from ml_containerize.plan.source import Source
+from ml_containerize.plan.environment.environment import Environment
+from ml_containerize.plan.git.source import Source
+from ml_containerize.plan.model.files import list_files
+from ml_containerize.plan.model.hashing import hash_model
+from ml_containerize.plan.settings.settings import load_settings
 
 __all__ = ["double", "make_double"]
 

@@ -10,7 +10,7 @@ from ml_containerize.build.bytecode import Compiler, CompilingFailed, Source, by
 from ml_containerize.build.tree import Tree
 from ml_containerize.names import Platform
 from ml_containerize.oci.blobs import DiskFull
-from ml_containerize.plan.host import runs_here
+from ml_containerize.plan.environment.host import runs_here
 
 MODULES = [Source("venv/b.py", "opt/venv/b.py"), Source("venv/a.py", "opt/venv/a.py")]
 

@@ -27,8 +27,8 @@ from ml_containerize.oci.image import Image
 from ml_containerize.oci.layout import ENVIRONMENT, Layout
 from ml_containerize.oci.registry import Connect
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.model import OWN_LAYER_SIZE
-from ml_containerize.plan.requirements import Requirement
+from ml_containerize.plan.environment.requirements import Requirement
+from ml_containerize.plan.model.model import OWN_LAYER_SIZE
 
 MakePlan = Callable[..., Plan]
 Build = Callable[[Plan], Image]

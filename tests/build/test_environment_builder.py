@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from ml_containerize.build.environment_builder import split
-from ml_containerize.plan.requirements import Requirement
+from ml_containerize.plan.environment.requirements import Requirement
 
 
 def names(requirements: list[Requirement]) -> list[str]:

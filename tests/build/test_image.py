@@ -17,8 +17,8 @@ from ml_containerize.oci.image import FoundImage, Image
 from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.registry import Connect
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.model import Format
-from ml_containerize.plan.source import Source
+from ml_containerize.plan.git.source import Source
+from ml_containerize.plan.model.model import Format
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from ml_containerize.build.packages import Installer
 from ml_containerize.command import Completed
 from ml_containerize.console import Console
 from ml_containerize.plan.chosen import Chosen
-from ml_containerize.plan.requirements import Requirement
-from ml_containerize.plan.settings import load_settings
+from ml_containerize.plan.environment.requirements import Requirement
+from ml_containerize.plan.settings.settings import load_settings
 
 FLASK = Requirement("flask", "3.1.3", "", (f"sha256:{'0' * 64}",))
 NUMPY = Requirement("numpy", "2.4.6", "", (f"sha256:{'1' * 64}",))

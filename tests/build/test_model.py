@@ -9,9 +9,9 @@ from ml_containerize.oci import media
 from ml_containerize.oci.archive import list_entries
 from ml_containerize.oci.layers import Layer
 from ml_containerize.oci.layout import Layout
-from ml_containerize.plan.files import list_files
-from ml_containerize.plan.hashing import hash_model
-from ml_containerize.plan.model import OWN_LAYER_SIZE, Model
+from ml_containerize.plan.model.files import list_files
+from ml_containerize.plan.model.hashing import hash_model
+from ml_containerize.plan.model.model import OWN_LAYER_SIZE, Model
 
 
 @pytest.fixture

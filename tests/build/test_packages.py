@@ -19,7 +19,7 @@ from ml_containerize.build.packages import (
 )
 from ml_containerize.errors import BuildError, EnvironmentMissing
 from ml_containerize.oci.blobs import DiskFull
-from ml_containerize.plan.requirements import Requirement
+from ml_containerize.plan.environment.requirements import Requirement
 
 FLASK = Requirement("flask", "3.1.3", "", (f"sha256:{'0' * 64}",))
 GUNICORN = Requirement("gunicorn", "27.0.1", "sys_platform == 'linux'", (f"sha256:{'1' * 64}",))

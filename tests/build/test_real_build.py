@@ -35,9 +35,9 @@ from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.registry import Connect
 from ml_containerize.oci.rootfs import RootFolders
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.host import runs_here
-from ml_containerize.plan.requirements import Requirement
-from ml_containerize.plan.serving import serving_folder
+from ml_containerize.plan.environment.host import runs_here
+from ml_containerize.plan.environment.requirements import Requirement
+from ml_containerize.plan.environment.serving import serving_folder
 
 pytestmark = pytest.mark.e2e
 
@@ -298,8 +298,8 @@ from ml_containerize.build.image import own_layers
 from ml_containerize.build.packages import Installer
 from ml_containerize.build.base import BasePython
 from ml_containerize.command import run, start
-from ml_containerize.plan.host import runs_here
-from ml_containerize.plan.requirements import Requirement
+from ml_containerize.plan.environment.host import runs_here
+from ml_containerize.plan.environment.requirements import Requirement
 import os
 target = BasePython("3.12", "/usr/bin/python3.12", "x86_64", (2, 36))
 locked = Requirement("flask", "3.1.3", "", ("sha256:" + "0" * 64,))

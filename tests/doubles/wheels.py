@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ml_containerize.build.record import Recorded, recorded, write_record
-from ml_containerize.plan.requirements import Requirement
+from ml_containerize.plan.environment.requirements import Requirement
 
 
 def make_wheel(folder: Path, name: str, version: str, files: Mapping[str, bytes]) -> Requirement:

@@ -14,11 +14,11 @@ from ml_containerize.console import Console
 from ml_containerize.init.begin import Stages, begin
 from ml_containerize.init.desk import NotWritable
 from ml_containerize.plan.chosen import PickleNotAllowed
-from ml_containerize.plan.lfs import LfsPointer
-from ml_containerize.plan.locked import locked_packages
-from ml_containerize.plan.problems import WrongSettings
-from ml_containerize.plan.serving import serving_folder
-from ml_containerize.plan.settings import Settings, load_settings
+from ml_containerize.plan.environment.locked import locked_packages
+from ml_containerize.plan.environment.serving import serving_folder
+from ml_containerize.plan.model.lfs import LfsPointer
+from ml_containerize.plan.settings.problems import WrongSettings
+from ml_containerize.plan.settings.settings import Settings, load_settings
 from ml_containerize.smoke.record import NoFirstCase
 
 Make = Callable[..., GitDouble]

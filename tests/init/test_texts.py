@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from ml_containerize.init.texts import config_text, workflow_text
-from ml_containerize.plan.config_file import read_config
+from ml_containerize.plan.settings.config_file import read_config
 
 ROOT = Path(__file__).parents[2]
 GITHUB = "ghcr.io/ada/{name}"

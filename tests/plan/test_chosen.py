@@ -7,9 +7,9 @@ import pytest
 from doubles.models import PICKLE, keras_bytes, onnx_bytes
 
 from ml_containerize.plan.chosen import Chosen, PickleNotAllowed, choose_model
-from ml_containerize.plan.problems import WrongSettings
-from ml_containerize.plan.runtimes import BackendNotKeras
-from ml_containerize.plan.settings import load_settings
+from ml_containerize.plan.model.runtimes import BackendNotKeras
+from ml_containerize.plan.settings.problems import WrongSettings
+from ml_containerize.plan.settings.settings import load_settings
 
 
 def choose(project: Path, **flags: Any) -> Chosen:

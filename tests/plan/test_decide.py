@@ -11,9 +11,9 @@ from doubles.models import write_saved_model
 
 from ml_containerize.console import Console
 from ml_containerize.names import BaseReference, Platform
-from ml_containerize.plan.candidates import ModelNotFound
 from ml_containerize.plan.decide import DirtyTree, Plan, decide
-from ml_containerize.plan.settings import load_settings
+from ml_containerize.plan.model.candidates import ModelNotFound
+from ml_containerize.plan.settings.settings import load_settings
 
 IMAGES = {"images": "ghcr.io/org/digits"}
 

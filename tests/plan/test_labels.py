@@ -9,10 +9,10 @@ import pytest
 from doubles.git_double import TIME
 
 from ml_containerize.names import BaseReference, EnvironmentKey, GitSha, ModelHash, Platform
-from ml_containerize.plan.environment import Environment
+from ml_containerize.plan.environment.environment import Environment
+from ml_containerize.plan.git.source import Source
 from ml_containerize.plan.labels import BadMetrics, created, labels, read_metrics
-from ml_containerize.plan.model import Model
-from ml_containerize.plan.source import Source
+from ml_containerize.plan.model.model import Model
 
 SOURCE = Source(GitSha("a" * 40), "main", epoch=TIME, url="https://github.com/org/models")
 

@@ -10,9 +10,9 @@ from doubles.models import PICKLE, SKOPS, keras_bytes, onnx_bytes
 
 from ml_containerize.command import Completed
 from ml_containerize.command import run as run_program
+from ml_containerize.plan.environment.locked import RequirementsNotFound, locked_packages
+from ml_containerize.plan.environment.serving import serving_folder
 from ml_containerize.plan.lock import ForeignRequirement, LockFailed, UvMissing, lock
-from ml_containerize.plan.locked import RequirementsNotFound, locked_packages
-from ml_containerize.plan.serving import serving_folder
 
 HASH = "--hash=sha256:" + "0" * 64
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ml_containerize.plan.git.source import Source
 from ml_containerize.plan.previous import Previous, choose_previous
-from ml_containerize.plan.settings import load_settings
-from ml_containerize.plan.source import Source
+from ml_containerize.plan.settings.settings import load_settings
 
 PULL = Source(pull_request=7, base_branch="main")
 IMAGES = {"images": "ghcr.io/org/digits\nghcr.io/org/copy"}

@@ -11,7 +11,7 @@ from doubles.git_double import SHA, GitDouble
 from ml_containerize.console import Console
 from ml_containerize.names import BaseReference, Platform
 from ml_containerize.plan.decide import Plan, decide
-from ml_containerize.plan.settings import load_settings
+from ml_containerize.plan.settings.settings import load_settings
 from ml_containerize.plan.show import plan_as_json, render_plan
 
 SECRET = {"ML_CONTAINERIZE_USERNAME": "ada", "ML_CONTAINERIZE_PASSWORD": "hunter2"}

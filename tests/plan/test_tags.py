@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ml_containerize.names import GitSha, ModelHash, is_tag
-from ml_containerize.plan.source import Source
+from ml_containerize.plan.git.source import Source
 from ml_containerize.plan.tags import identity_tag, moving_tags
 
 MODEL = ModelHash("c" * 64)

@@ -26,10 +26,10 @@ from ml_containerize.oci.credentials import Credentials
 from ml_containerize.oci.image import Image, open_image
 from ml_containerize.oci.registry import Connect, connector
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.environment import Environment
-from ml_containerize.plan.model import FileIdentity, Model, ModelFile
-from ml_containerize.plan.settings import load_settings
-from ml_containerize.plan.source import Source
+from ml_containerize.plan.environment.environment import Environment
+from ml_containerize.plan.git.source import Source
+from ml_containerize.plan.model.model import FileIdentity, Model, ModelFile
+from ml_containerize.plan.settings.settings import load_settings
 from ml_containerize.push.proof import Proof
 from ml_containerize.push.publish import push
 from ml_containerize.results import Decision, Release

@@ -24,10 +24,10 @@ from ml_containerize.oci.layers import Entry, write_layer
 from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.manifest import Manifest
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.environment import Environment
-from ml_containerize.plan.model import FileIdentity, Model, ModelFile
-from ml_containerize.plan.settings import load_settings
-from ml_containerize.plan.source import Source
+from ml_containerize.plan.environment.environment import Environment
+from ml_containerize.plan.git.source import Source
+from ml_containerize.plan.model.model import FileIdentity, Model, ModelFile
+from ml_containerize.plan.settings.settings import load_settings
 from ml_containerize.report.record import Record, Result
 from ml_containerize.results import (
     CaseResult,

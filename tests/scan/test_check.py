@@ -15,7 +15,7 @@ from ml_containerize.names import Repository
 from ml_containerize.oci.descriptor import Descriptor
 from ml_containerize.oci.image import Image
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.model import OWN_LAYER_SIZE, Model
+from ml_containerize.plan.model.model import OWN_LAYER_SIZE, Model
 from ml_containerize.results import Outcome, ScanReport
 from ml_containerize.scan.analysis import ScanTimedOut, TrivyFailed
 from ml_containerize.scan.check import scan

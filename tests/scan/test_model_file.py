@@ -25,7 +25,7 @@ from doubles.models import (
     zip_bytes,
 )
 
-from ml_containerize.plan.model import Model
+from ml_containerize.plan.model.model import Model
 from ml_containerize.scan.model_file import check_model
 
 MakeModel = Callable[..., Model]

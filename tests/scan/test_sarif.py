@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.model import Model
+from ml_containerize.plan.model.model import Model
 from ml_containerize.results import Finding, Json
 from ml_containerize.scan.sarif import MOST_RESULTS, sarif_log, write_sarif
 

@@ -16,7 +16,7 @@ from ml_containerize.console import Console
 from ml_containerize.errors import EnvironmentMissing
 from ml_containerize.oci.image import Image
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.settings import Budgets
+from ml_containerize.plan.settings.settings import Budgets
 from ml_containerize.results import Outcome
 from ml_containerize.smoke.cases import Case
 from ml_containerize.smoke.check import Examination, examine, judge, smoke

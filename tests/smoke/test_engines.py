@@ -12,7 +12,7 @@ import pytest
 
 from ml_containerize.command import run
 from ml_containerize.console import Console
-from ml_containerize.plan.settings import Budgets
+from ml_containerize.plan.settings.settings import Budgets
 from ml_containerize.results import Outcome, SmokeReport
 from ml_containerize.smoke.cases import Case
 from ml_containerize.smoke.check import Examination, examine

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from ml_containerize.plan.settings import Budgets
+from ml_containerize.plan.settings.settings import Budgets
 from ml_containerize.smoke.measure import Measured, over_budget, percentile, watched
 
 MEASURED = Measured(startup_seconds=2.5, latencies_ms=(1.0, 2.0, 3.0, 40.0), memory_bytes=300 * 2**20)

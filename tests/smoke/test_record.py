@@ -14,7 +14,7 @@ from doubles.models import PICKLE, keras_bytes
 from ml_containerize.command import Completed, run
 from ml_containerize.console import Console
 from ml_containerize.plan.chosen import PickleNotAllowed
-from ml_containerize.plan.settings import Settings, load_settings
+from ml_containerize.plan.settings.settings import Settings, load_settings
 from ml_containerize.smoke.ask import RecordImpossible
 from ml_containerize.smoke.cases import BadCases, Case, Tolerance, load_cases, parse_case
 from ml_containerize.smoke.compare import compare

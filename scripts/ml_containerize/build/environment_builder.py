@@ -32,9 +32,9 @@ from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.registry import Connect
 from ml_containerize.oci.rootfs import RootFolders
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.host import runs_here
-from ml_containerize.plan.requirements import Requirement
-from ml_containerize.plan.serving import serving_files
+from ml_containerize.plan.environment.host import runs_here
+from ml_containerize.plan.environment.requirements import Requirement
+from ml_containerize.plan.environment.serving import serving_files
 
 SERVING = "opt/serving"
 

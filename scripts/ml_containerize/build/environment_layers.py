@@ -13,7 +13,7 @@ from ml_containerize.console import Advance
 from ml_containerize.oci.layers import Entry, Layer, write_layer
 from ml_containerize.oci.layout import Layout
 from ml_containerize.plan.labels import PACKAGES, TITLE
-from ml_containerize.plan.model import MODEL_FOLDER
+from ml_containerize.plan.model.model import MODEL_FOLDER
 
 OWN_LAYER_SIZE = 32 * 2**20  # bytes; an unpacked package of this size or more gets a layer of its own
 

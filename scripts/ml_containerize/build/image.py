@@ -16,7 +16,7 @@ from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.manifest import Manifest
 from ml_containerize.plan.decide import Plan
 from ml_containerize.plan.labels import ENVIRONMENT_KEY, LAYER, TITLE
-from ml_containerize.plan.runtimes import server_variables
+from ml_containerize.plan.model.runtimes import server_variables
 
 _ENVIRONMENT_CREATED = "1980-01-01T00:00:00Z"  # an environment is the same whichever commit first needed it
 

@@ -23,10 +23,10 @@ from ml_containerize.command import Run, start
 from ml_containerize.console import Console
 from ml_containerize.errors import EnvironmentMissing
 from ml_containerize.plan.chosen import Chosen
-from ml_containerize.plan.locked import locked_packages
-from ml_containerize.plan.requirements import Requirement
-from ml_containerize.plan.serving import serving_folder
-from ml_containerize.plan.settings import Settings
+from ml_containerize.plan.environment.locked import locked_packages
+from ml_containerize.plan.environment.requirements import Requirement
+from ml_containerize.plan.environment.serving import serving_folder
+from ml_containerize.plan.settings.settings import Settings
 
 _UNUSED_SECONDS = 30 * 86400
 

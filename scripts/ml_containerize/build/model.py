@@ -12,8 +12,8 @@ from ml_containerize.oci import media
 from ml_containerize.oci.descriptor import Descriptor
 from ml_containerize.oci.layers import Entry, Layer, file_frame, write_layer
 from ml_containerize.oci.layout import Layout
-from ml_containerize.plan.hashing import identify
-from ml_containerize.plan.model import MODEL_FOLDER, Model, ModelFile
+from ml_containerize.plan.model.hashing import identify
+from ml_containerize.plan.model.model import MODEL_FOLDER, Model, ModelFile
 
 
 class ModelFileChanged(BuildError):

@@ -13,8 +13,8 @@ from ml_containerize.build.base import BasePython, UnsupportedSystem
 from ml_containerize.command import Completed, Run, Start
 from ml_containerize.errors import BuildError, EnvironmentMissing
 from ml_containerize.oci.blobs import DiskFull
-from ml_containerize.plan.requirements import Requirement
-from ml_containerize.plan.runtimes import CPU_LABEL, CPU_ONLY
+from ml_containerize.plan.environment.requirements import Requirement
+from ml_containerize.plan.model.runtimes import CPU_LABEL, CPU_ONLY
 
 # What uv accepts as --python-platform; a platform tag's number is the oldest glibc that it runs on (PEP 600).
 _MANYLINUX = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)

@@ -15,14 +15,14 @@ from ml_containerize.init.desk import Desk
 from ml_containerize.init.projects import Start, find_starts
 from ml_containerize.init.repository import Repository, look
 from ml_containerize.init.texts import LOGIN, config_text, is_at_github, workflow_text
-from ml_containerize.plan.candidates import ModelNotFound, SeveralModels, find_model
 from ml_containerize.plan.chosen import Chosen, choose_model
-from ml_containerize.plan.locked import requirement_files
-from ml_containerize.plan.reading import CONFIG_NAME
-from ml_containerize.plan.runtimes import runtime_lock
-from ml_containerize.plan.serving import serving_folder
-from ml_containerize.plan.settings import Settings, default_name, load_settings
-from ml_containerize.plan.unusable import UnknownFormat
+from ml_containerize.plan.environment.locked import requirement_files
+from ml_containerize.plan.environment.serving import serving_folder
+from ml_containerize.plan.model.candidates import ModelNotFound, SeveralModels, find_model
+from ml_containerize.plan.model.runtimes import runtime_lock
+from ml_containerize.plan.model.unusable import UnknownFormat
+from ml_containerize.plan.settings.reading import CONFIG_NAME
+from ml_containerize.plan.settings.settings import Settings, default_name, load_settings
 
 WORKFLOW = PurePosixPath(".github/workflows/ml-containerize.yml")
 _CALLED = b"org/ml-containerize"  # a workflow that says so has its models checked already

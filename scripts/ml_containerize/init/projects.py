@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 
 from ml_containerize.errors import PlanError
 from ml_containerize.init.repository import Repository
-from ml_containerize.plan.candidates import is_model, is_onnx_folder, may_be_another_thing
-from ml_containerize.plan.formats import PREDICTOR, SAVED_MODEL
-from ml_containerize.plan.reading import CONFIG_NAME
-from ml_containerize.plan.settings import default_name
-from ml_containerize.plan.unusable import SERVED, UnreadableModel
+from ml_containerize.plan.model.candidates import is_model, is_onnx_folder, may_be_another_thing
+from ml_containerize.plan.model.formats import PREDICTOR, SAVED_MODEL
+from ml_containerize.plan.model.unusable import SERVED, UnreadableModel
+from ml_containerize.plan.settings.reading import CONFIG_NAME
+from ml_containerize.plan.settings.settings import default_name
 
 _MARKS = ("smoke", "requests")  # folders whose JSON files say that the folder above is a project
 _TESTS = {"test", "tests"}

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from ml_containerize.command import Run
 from ml_containerize.errors import PlanError, UsageError
-from ml_containerize.plan.git import Git
+from ml_containerize.plan.git.git import Git
 
 _GITHUB = re.compile(r"https://github\.com/([A-Za-z0-9][A-Za-z0-9-]*)/([\w.-]+)")
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml_containerize.errors import PlanError
-from ml_containerize.plan.candidates import find_model
-from ml_containerize.plan.formats import detect_format
-from ml_containerize.plan.model import Format
-from ml_containerize.plan.runtimes import runtime_of
-from ml_containerize.plan.settings import Settings
+from ml_containerize.plan.model.candidates import find_model
+from ml_containerize.plan.model.formats import detect_format
+from ml_containerize.plan.model.model import Format
+from ml_containerize.plan.model.runtimes import runtime_of
+from ml_containerize.plan.settings.settings import Settings
 
 
 class PickleNotAllowed(PlanError):

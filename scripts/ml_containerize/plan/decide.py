@@ -10,15 +10,15 @@ from ml_containerize.command import Run
 from ml_containerize.console import Console
 from ml_containerize.errors import PlanError
 from ml_containerize.plan.chosen import choose_model
-from ml_containerize.plan.environment import Environment, ResolveBase, find_base, plan_environment
-from ml_containerize.plan.files import list_files
-from ml_containerize.plan.hashing import hash_model
+from ml_containerize.plan.environment.environment import Environment, ResolveBase, find_base, plan_environment
+from ml_containerize.plan.environment.locked import requirement_files
+from ml_containerize.plan.git.source import Source, read_source
 from ml_containerize.plan.labels import METRICS_NAME, created, labels, read_metrics
-from ml_containerize.plan.locked import requirement_files
-from ml_containerize.plan.model import Model
+from ml_containerize.plan.model.files import list_files
+from ml_containerize.plan.model.hashing import hash_model
+from ml_containerize.plan.model.model import Model
 from ml_containerize.plan.previous import Previous, choose_previous
-from ml_containerize.plan.settings import Settings
-from ml_containerize.plan.source import Source, read_source
+from ml_containerize.plan.settings.settings import Settings
 from ml_containerize.plan.tags import identity_tag, moving_tags, releases_another
 from ml_containerize.results import Json
 

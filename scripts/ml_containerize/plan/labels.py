@@ -14,9 +14,9 @@ from typing import NoReturn
 
 from ml_containerize.console import human_size
 from ml_containerize.errors import PlanError
-from ml_containerize.plan.environment import Environment
-from ml_containerize.plan.model import Model
-from ml_containerize.plan.source import Source
+from ml_containerize.plan.environment.environment import Environment
+from ml_containerize.plan.git.source import Source
+from ml_containerize.plan.model.model import Model
 from ml_containerize.results import Json
 
 METRICS_NAME = "metrics.json"

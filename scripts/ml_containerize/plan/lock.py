@@ -9,14 +9,14 @@ from tempfile import TemporaryDirectory
 
 from ml_containerize.command import Run
 from ml_containerize.errors import EnvironmentMissing, PlanError
-from ml_containerize.plan.candidates import ModelNotFound
 from ml_containerize.plan.chosen import choose_model
-from ml_containerize.plan.locked import RequirementsNotFound, requirement_files, server_needs
-from ml_containerize.plan.requirements import canonical, logical_lines, read_text
-from ml_containerize.plan.runtimes import CPU_LABEL, CPU_ONLY, SERVER_ONLY
-from ml_containerize.plan.serving import serving_folder
-from ml_containerize.plan.settings import load_settings
-from ml_containerize.plan.specified import PYTHONS, read_specified
+from ml_containerize.plan.environment.locked import RequirementsNotFound, requirement_files, server_needs
+from ml_containerize.plan.environment.requirements import canonical, logical_lines, read_text
+from ml_containerize.plan.environment.serving import serving_folder
+from ml_containerize.plan.environment.specified import PYTHONS, read_specified
+from ml_containerize.plan.model.candidates import ModelNotFound
+from ml_containerize.plan.model.runtimes import CPU_LABEL, CPU_ONLY, SERVER_ONLY
+from ml_containerize.plan.settings.settings import load_settings
 
 TIME_LIMIT = 600.0  # seconds
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ml_containerize.plan.settings import Settings
-from ml_containerize.plan.source import Source
+from ml_containerize.plan.git.source import Source
+from ml_containerize.plan.settings.settings import Settings
 from ml_containerize.plan.tags import branch_tag
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ml_containerize.console import human_size
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.secret import Secret
-from ml_containerize.plan.settings import Budgets, Settings
-from ml_containerize.plan.source import Source
+from ml_containerize.plan.git.source import Source
+from ml_containerize.plan.settings.secret import Secret
+from ml_containerize.plan.settings.settings import Budgets, Settings
 from ml_containerize.results import Json
 
 

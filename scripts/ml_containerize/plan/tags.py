@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable
 
 from ml_containerize.names import ModelHash
-from ml_containerize.plan.release_tag import LENGTH, parse_release
-from ml_containerize.plan.settings import Latest
-from ml_containerize.plan.source import Source
-from ml_containerize.plan.values import RESERVED_TAG
+from ml_containerize.plan.git.release_tag import LENGTH, parse_release
+from ml_containerize.plan.git.source import Source
+from ml_containerize.plan.settings.settings import Latest
+from ml_containerize.plan.settings.values import RESERVED_TAG
 
 
 def identity_tag(source: Source, model: ModelHash) -> str:

@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter, Retry
 
 from ml_containerize.console import Console
 from ml_containerize.errors import ContainerizeError, EnvironmentMissing
-from ml_containerize.plan.github import Workflow
+from ml_containerize.plan.git.github import Workflow
 from ml_containerize.results import Json
 
 MARKER = "<!-- ml-containerize -->"

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml_containerize.plan.problems import WrongSettings
-from ml_containerize.plan.reading import Reading
+from ml_containerize.plan.settings.problems import WrongSettings
+from ml_containerize.plan.settings.reading import Reading
 from ml_containerize.report.collect import Expected, parse_matrix
 
 

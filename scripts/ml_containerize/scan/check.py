@@ -12,8 +12,8 @@ from ml_containerize.command import Run
 from ml_containerize.console import Console
 from ml_containerize.oci.image import Image
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.model import OWN_LAYER_SIZE, Model
-from ml_containerize.plan.settings import Settings
+from ml_containerize.plan.model.model import OWN_LAYER_SIZE, Model
+from ml_containerize.plan.settings.settings import Settings
 from ml_containerize.results import Finding, Outcome, ScanReport
 from ml_containerize.scan.analysis import Question, Scanner, TrivyFailed
 from ml_containerize.scan.database import Database, current_database, exclusive

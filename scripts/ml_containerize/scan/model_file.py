@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from ml_containerize.plan.archives import UNREADABLE
-from ml_containerize.plan.model import Format, Model, ModelFile
+from ml_containerize.plan.model.archives import UNREADABLE
+from ml_containerize.plan.model.model import Format, Model, ModelFile
 from ml_containerize.results import Finding
 from ml_containerize.scan.danger import Danger, unreadable
 from ml_containerize.scan.model_config import dangers_in, parse_config

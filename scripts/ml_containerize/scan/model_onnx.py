@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ml_containerize.plan.model import ModelFile
-from ml_containerize.plan.onnx import external_locations, leads_out, parts
-from ml_containerize.plan.protobuf import Message, NotProtobuf
+from ml_containerize.plan.model.model import ModelFile
+from ml_containerize.plan.model.onnx import external_locations, leads_out, parts
+from ml_containerize.plan.model.protobuf import Message, NotProtobuf
 from ml_containerize.scan.danger import Danger, unreadable
 
 # What ONNX Runtime brings: https://onnxruntime.ai/docs/reference/operators/

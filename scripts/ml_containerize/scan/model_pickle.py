@@ -6,7 +6,7 @@ import lzma
 import zlib
 from collections.abc import Iterable, Iterator
 
-from ml_containerize.plan.model import ModelFile
+from ml_containerize.plan.model.model import ModelFile
 from ml_containerize.scan.compressed import decompressed
 from ml_containerize.scan.danger import Danger, unreadable
 from ml_containerize.scan.imports import Import, judge

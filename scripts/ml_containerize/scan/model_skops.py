@@ -9,8 +9,8 @@ import json
 import zipfile
 from collections.abc import Iterator
 
-from ml_containerize.plan.archives import UNREADABLE
-from ml_containerize.plan.model import ModelFile
+from ml_containerize.plan.model.archives import UNREADABLE
+from ml_containerize.plan.model.model import ModelFile
 from ml_containerize.scan.danger import Danger, unreadable
 from ml_containerize.scan.imports import Import, judge
 

@@ -12,8 +12,8 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from ml_containerize.plan.archives import UNREADABLE
-from ml_containerize.plan.model import ModelFile
+from ml_containerize.plan.model.archives import UNREADABLE
+from ml_containerize.plan.model.model import ModelFile
 from ml_containerize.scan.danger import Danger, unreadable
 from ml_containerize.scan.imports import judge
 from ml_containerize.scan.pickles import imports_in

@@ -13,7 +13,7 @@ from pathlib import Path
 from ml_containerize.command import Run
 from ml_containerize.console import Console
 from ml_containerize.errors import ContainerizeError, EnvironmentMissing
-from ml_containerize.plan.settings import Settings
+from ml_containerize.plan.settings.settings import Settings
 from ml_containerize.scan.download import ensure
 from ml_containerize.scan.release import OLDEST, Archive, Version, archive_for, stamped_version
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from ml_containerize.command import Completed, Run
 from ml_containerize.errors import EnvironmentMissing
 from ml_containerize.plan.chosen import Chosen
-from ml_containerize.plan.runtimes import server_variables
-from ml_containerize.plan.serving import serving_folder
-from ml_containerize.plan.settings import Settings
+from ml_containerize.plan.environment.serving import serving_folder
+from ml_containerize.plan.model.runtimes import server_variables
+from ml_containerize.plan.settings.settings import Settings
 from ml_containerize.results import Json
 from ml_containerize.smoke.cases import parse_json
 

@@ -13,8 +13,8 @@ from ml_containerize.console import Console
 from ml_containerize.oci.config import env_of
 from ml_containerize.oci.image import Image
 from ml_containerize.plan.decide import Plan
-from ml_containerize.plan.host import runs_here
-from ml_containerize.plan.settings import Budgets
+from ml_containerize.plan.environment.host import runs_here
+from ml_containerize.plan.settings.settings import Budgets
 from ml_containerize.results import CaseResult, Outcome, SmokeReport
 from ml_containerize.smoke.answered import answered, request_hash, within_bounds
 from ml_containerize.smoke.cases import Case, load_cases, parse_json

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ml_containerize.console import human_size
-from ml_containerize.plan.settings import Budgets
+from ml_containerize.plan.settings.settings import Budgets
 
 _MEMORY_INTERVAL = 0.5  # seconds; adding up a large process' pages takes some milliseconds
 _MEGABYTE = 2**20

@@ -17,7 +17,7 @@ from ml_containerize.command import Run
 from ml_containerize.console import Console
 from ml_containerize.errors import UsageError
 from ml_containerize.plan.chosen import choose_model
-from ml_containerize.plan.settings import Settings
+from ml_containerize.plan.settings.settings import Settings
 from ml_containerize.results import Json
 from ml_containerize.smoke.ask import FindPython, LocalModel
 from ml_containerize.smoke.cases import BadCases, Case, Tolerance, parse_case, parse_json

@@ -17,7 +17,7 @@ from ml_containerize.oci.find import find_image
 from ml_containerize.oci.image import Image
 from ml_containerize.oci.layout import Layout
 from ml_containerize.oci.registry import Connect
-from ml_containerize.plan.settings import Settings
+from ml_containerize.plan.settings.settings import Settings
 from ml_containerize.results import Json
 from ml_containerize.smoke.engine import Engine, StartFailed, with_engine
 from ml_containerize.smoke.engines import engines
