@@ -18,6 +18,7 @@ import pytest
 from doubles.builds import GLIBC, make_files, said
 from doubles.images import write_image
 from doubles.wheels import make_source_distribution, make_wheel
+from support.processes import alive
 
 from ml_containerize.build.base import DEFAULT_PATH, find_python
 from ml_containerize.build.bytecode import Compiler, Source, find_bwrap
@@ -325,7 +326,7 @@ def test_an_interrupt_ends_the_installer_with_the_command(tmp_path: Path) -> Non
         [installer] = uv_of(process.pid)
         process.send_signal(signal.SIGINT)
         assert process.wait(10) != 0
-        assert not Path(f"/proc/{installer}").exists()
+        assert not alive(installer)
 
 
 def uv_of(parent: int) -> list[int]:

