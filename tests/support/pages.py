@@ -10,19 +10,18 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 _BLOCK = re.compile(
-    r"(?:<!-- parsed: (?P<why>[^>]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    r"^```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block; `why` says what keeps a test from running its commands, '' where one does."""
+    """A fenced block."""
 
     page: Path
     language: str
     text: str
-    why: str
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}: {self.text.splitlines()[0]}"
@@ -35,7 +34,7 @@ class Block:
 def blocks(language: str) -> list[Block]:
     """Every block of a language, in the order of the pages."""
     return [
-        Block(page, language, found["text"], found["why"] or "")
+        Block(page, language, found["text"])
         for page in PAGES
         for found in _BLOCK.finditer(page.read_text())
         if found["language"] == language
