@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import requests
 from conftest import GIT_SETTINGS, ROOT, output_of
 from support.command import Command, Ran
+from support.recording import record_anew
 
 pytestmark = pytest.mark.e2e
 
@@ -86,15 +86,7 @@ def learn_otherwise(branch: Branch) -> None:
     model.write_text(json.dumps(learned))
     metrics = branch.project / "metrics.json"
     metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "accuracy": 0.5}))
-    asked = [path for path in (branch.project / "smoke").iterdir() if "refuses" not in path.name]
-    wanted = branch.folder / "requests"
-    wanted.mkdir()
-    for path in asked:
-        (wanted / path.name).write_text(json.dumps(json.loads(path.read_text())["request"]))
-    recorded = branch.command(
-        "record", branch.project, *sorted(wanted.iterdir()), "--force", "--python", sys.executable
-    )
-    assert recorded.status == 0, recorded.stderr
+    record_anew(branch.project, branch.folder / "requests")
     branch.commit("Learn otherwise")
 
 

@@ -89,6 +89,7 @@ def test_no_index_is_an_error_that_says_so(step: Step) -> None:
         UV_INDEX_URL=nowhere,
         UV_DEFAULT_INDEX=nowhere,
         PIP_RETRIES="0",
+        UV_HTTP_RETRIES="0",
         PIP_EXTRA_INDEX_URL="",
     )
     assert done.returncode == 8

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import requests
+from support.recording import record_anew
 from support.relay import Relay
 from support.workflow_runner import ROOT, SCRIPTS, WorkflowRunner, git, released, write_workflow
 
@@ -117,11 +118,7 @@ def retrain(model: Path, requests: Path) -> None:
     program = model / "train.py"
     program.write_text(program.read_text().replace("C=0.1", "C=10.0"))
     subprocess.run([sys.executable, program], check=True, capture_output=True)
-    requests.mkdir()
-    for case in (model / "smoke").glob("[!r]*.json"):  # not that which is refused
-        (requests / case.name).write_text(json.dumps(json.loads(case.read_text())["request"]))
-    record = [SCRIPTS / "ml-containerize", "record", model, *requests.iterdir(), "--force"]
-    subprocess.run([*record, "--python", sys.executable], check=True, capture_output=True)
+    record_anew(model, requests)
 
 
 def tag(project: Path, name: str) -> dict[str, Any]:
