@@ -74,6 +74,12 @@ def test_answers_interfaces_and_figures_of_both_sides_are_compared(image: Image)
     assert found.headline == "nothing changed, it is the same image"
 
 
+def test_figures_are_compared_as_people_read_them(image: Image) -> None:
+    before = Side("before", image, asked(1.0, latency_p50_ms=4.7742, memory_bytes=113_745_920))
+    after = Side("after", image, asked(1.0, latency_p50_ms=4.7811, memory_bytes=213_745_920))
+    assert compare(before, after).measured == (Change("peak memory in MiB", 108.5, 203.8),)
+
+
 def test_figures_that_only_one_side_has_are_no_change(image: Image) -> None:
     off = ScanReport(Outcome.SKIPPED)
     after = Side("after", image, asked(1.0, startup_seconds=None, memory_bytes=7), off)

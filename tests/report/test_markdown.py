@@ -25,6 +25,10 @@ def test_text_from_outside_cannot_become_markup() -> None:
     assert "://" not in escaped
 
 
+def test_no_line_reads_as_a_command_of_the_workflow() -> None:
+    assert escape("::error::no") == "&#58;:error&#58;:no"
+
+
 def test_nobody_is_mentioned_and_no_issue_is_linked() -> None:
     assert escape("@ada #1") == "&#64;&#8203;ada &#35;&#8203;1"
 

@@ -19,11 +19,11 @@ from ml_containerize.results import (
     SmokeReport,
 )
 
-_MEASURED = {
-    "seconds to readiness": "startup_seconds",
-    "latency p50 in ms": "latency_p50_ms",
-    "latency p95 in ms": "latency_p95_ms",
-    "peak memory in bytes": "memory_bytes",
+_MEASURED = {  # the report's figure, and how much of it is one of the unit
+    "seconds to readiness": ("startup_seconds", 1),
+    "latency p50 in ms": ("latency_p50_ms", 1),
+    "latency p95 in ms": ("latency_p95_ms", 1),
+    "peak memory in MiB": ("memory_bytes", 2**20),
 }
 _SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN")
 _SAME = "nothing changed, it is the same image"
@@ -117,12 +117,13 @@ def _measured(before: Side, after: Side) -> tuple[Change, ...]:
 def _figures(side: Side) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {}
     if side.smoke:
-        found |= {name: getattr(side.smoke, key) for name, key in _MEASURED.items()}
+        told = {name: (getattr(side.smoke, key), unit) for name, (key, unit) in _MEASURED.items()}
+        found |= {name: round(value / unit, 1) for name, (value, unit) in told.items() if value is not None}
     if side.scan and side.scan.outcome is not Outcome.SKIPPED:
         found |= {
             f"{severity} vulnerabilities": side.scan.counts.get(severity, 0) for severity in _SEVERITIES
         }
-    return {name: value for name, value in found.items() if value is not None}
+    return found
 
 
 def _with_notices(comparison: Comparison, notices: Iterator[str] | list[str]) -> Comparison:

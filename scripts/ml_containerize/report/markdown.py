@@ -21,7 +21,7 @@ _NOT_IN_BACKTICKS = set("`|\\#")
 
 def escape(text: str) -> str:
     """Text from outside as plain Markdown table text."""
-    return _line(text).translate(_ENTITIES | _LINKING).replace("://", "&#58;//")
+    return _line(text).translate(_ENTITIES | _LINKING).replace("://", "&#58;//").replace("::", "&#58;:")
 
 
 def code(text: str) -> str:
