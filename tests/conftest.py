@@ -30,6 +30,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[1]
 BASE_LAYOUT = [sys.executable, ROOT / "scripts" / "base_image.py", "--layout"]
+FUZZ = "tests/serving/fuzz/"
 GIT_SETTINGS = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
@@ -71,8 +72,11 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first, so that several workers end together; no unit test may take long."""
-    items.sort(key=lambda item: not is_e2e(item))
+    """What takes longest comes first, so that several workers end together; no unit test may take long.
+
+    Before that what only computes: end-to-end tests wait for one base image, which one worker alone makes.
+    """
+    items.sort(key=lambda item: (not item.nodeid.startswith(FUZZ), not is_e2e(item)))
     for item in items:
         if not is_e2e(item) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(60))
