@@ -100,11 +100,7 @@ def test_every_flag_of_the_command_that_the_prose_names_is_there() -> None:
             assert set(re.findall(r"--[a-z][\w-]*", text)) <= known, f"{short(page)}: {text}"
 
 
-def is_workflow(block: Block) -> bool:
-    return "\njobs:\n" in f"\n{block.text}"
-
-
-@pytest.mark.parametrize("block", [block for block in YAML if is_workflow(block)], ids=str)
+@pytest.mark.parametrize("block", [block for block in YAML if block.is_workflow], ids=str)
 def test_a_workflow_is_one_that_github_and_what_it_uses_accept(block: Block) -> None:
     schema = json.loads((SCHEMAS / "github-workflows.json").read_text())
     document = {("on" if key is True else key): value for key, value in yaml.safe_load(block.text).items()}
@@ -129,7 +125,7 @@ def check_use(used: dict[str, Any]) -> None:
         assert secrets <= set(called.get("secrets", ()))
 
 
-@pytest.mark.parametrize("block", [block for block in YAML if not is_workflow(block)], ids=str)
+@pytest.mark.parametrize("block", [block for block in YAML if not block.is_workflow], ids=str)
 def test_a_configuration_is_one_that_the_schema_accepts(block: Block) -> None:
     document = yaml.safe_load(block.text)
     if isinstance(document, dict):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import of_all_workers
 from support.command import Command
+from support.workflow_runner import released
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,3 +70,9 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def action(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This checkout as a release would hold it."""
+    return released(tmp_path_factory.mktemp("action"))

@@ -12,17 +12,12 @@ import pytest
 import yaml
 from doubles.github_double import GitHubDouble
 from support.pages import Block, blocks
-from support.workflow_runner import ROOT, SCRIPTS, WorkflowRunner, git, released
+from support.workflow_runner import ROOT, SCRIPTS, WorkflowRunner, git, pull_request
 
 pytestmark = pytest.mark.e2e
 
-WORKFLOWS = [block for block in blocks("yaml") if "\njobs:\n" in f"\n{block.text}"]
+WORKFLOWS = [block for block in blocks("yaml") if block.is_workflow]
 RUNNERS = ("-P", "gpu-l4=-self-hosted", "-P", "self-hosted=-self-hosted")
-
-
-@pytest.fixture(scope="session")
-def action(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return released(tmp_path_factory.mktemp("action"))
 
 
 @pytest.fixture
@@ -60,18 +55,11 @@ def events(block: Block) -> dict[str, Any]:
 def occurrence(project: Path, event: str, filters: dict[str, Any]) -> dict[str, Any]:
     """The event as GitHub tells it: of a pull request, or of a tag where the workflow waits for tags."""
     if event == "pull_request":
-        base = git(project, "rev-parse", "main")
         git(project, "checkout", "-q", "-b", "change")
         (project / "models" / "digits" / "notes.md").write_text("Nothing else.\n")
         git(project, "add", "-A")
         git(project, "commit", "-q", "-m", "Take notes")
-        head = {
-            "sha": git(project, "rev-parse", "HEAD"),
-            "ref": "change",
-            "repo": {"full_name": "org/models"},
-        }
-        to = {"sha": base, "ref": "main", "repo": {"full_name": "org/models"}}
-        return {"number": 7, "pull_request": {"number": 7, "title": "Notes", "head": head, "base": to}}
+        return pull_request(project, "org/models", "org/models", "change")
     if "tags" in (filters or {}):
         git(project, "tag", "v1.2.3")
         return {"ref": "refs/tags/v1.2.3"}

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import requests
+from support import workflow_runner
 from support.recording import record_anew
 from support.relay import Relay
-from support.workflow_runner import ROOT, SCRIPTS, WorkflowRunner, git, released, write_workflow
+from support.workflow_runner import ROOT, SCRIPTS, WorkflowRunner, git, write_workflow
 
 pytestmark = pytest.mark.e2e
 
@@ -25,11 +26,6 @@ MODELS = ("a", "b", "c", "d", "e")
 HOSTILE = '$(touch $HOME/pwned)`touch $HOME/pwned`" ::error::<img src=x> 🔥'
 
 Repository = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def action(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return released(tmp_path_factory.mktemp("action"))
 
 
 @pytest.fixture
@@ -91,10 +87,8 @@ def caller(events: object, workflow: str, inputs: Mapping[str, Any]) -> dict[str
 
 
 def pull_request(project: Path, repository: str = "org/consumer") -> dict[str, Any]:
-    """What GitHub tells of a pull request from the branch that is checked out to main."""
-    head = {"sha": git(project, "rev-parse", "HEAD"), "ref": HOSTILE, "repo": {"full_name": repository}}
-    base = {"sha": git(project, "rev-parse", "main"), "ref": "main", "repo": {"full_name": "org/consumer"}}
-    return {"number": 7, "pull_request": {"number": 7, "title": HOSTILE, "head": head, "base": base}}
+    """A hostile one, from the branch that is checked out to main."""
+    return workflow_runner.pull_request(project, repository, "org/consumer", HOSTILE)
 
 
 def change(project: Path, *files: str) -> None:

@@ -26,6 +26,11 @@ class Block:
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}: {self.text.splitlines()[0]}"
 
+    @property
+    def is_workflow(self) -> bool:
+        """A whole workflow of GitHub's, no part of one and no config file."""
+        return self.language == "yaml" and "\njobs:\n" in f"\n{self.text}"
+
     def commands(self) -> list[str]:
         """What a person types, without the prompt."""
         return [line[2:] for line in self.text.splitlines() if line.startswith("$ ")]

@@ -165,6 +165,16 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+def pull_request(project: Path, source: str, target: str, words: str) -> dict[str, object]:
+    """What GitHub tells of a pull request from the commit that is checked out to main, between repositories.
+
+    `words` are its title and the name of its branch.
+    """
+    head = {"sha": git(project, "rev-parse", "HEAD"), "ref": words, "repo": {"full_name": source}}
+    base = {"sha": git(project, "rev-parse", "main"), "ref": "main", "repo": {"full_name": target}}
+    return {"number": 7, "pull_request": {"number": 7, "title": words, "head": head, "base": base}}
+
+
 def write_workflow(project: Path, name: str, workflow: Mapping[str, object]) -> None:
     """Write a caller's workflow; nothing is committed."""
     path = project / ".github" / "workflows" / f"{name}.yml"
