@@ -40,9 +40,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(settings: Settings) -> int:
-    from serving.server import serve
+    from serving.server.assembly import work
+    from serving.server.supervisor import supervise
 
-    return serve(settings)
+    return supervise(settings, work)
 
 
 def _answer_lines(settings: Settings) -> int:

@@ -60,7 +60,7 @@ class Unauthorized(Refused):
 
 
 class TooSlow(Refused):
-    """The client took too long to send its body (RFC 9110, 408)."""
+    """The client took too long to send its request (RFC 9110, 408)."""
 
     status = 408
     kind = "slow_body"
@@ -70,6 +70,13 @@ class TooLarge(Refused):
     """The body is larger than the server takes (RFC 9110, 413)."""
 
     status = 413
+    kind = "too_large"
+
+
+class HeadTooLarge(Refused):
+    """The request's line and headers are longer than the server takes (RFC 6585, 431)."""
+
+    status = 431
     kind = "too_large"
 
 

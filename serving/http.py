@@ -9,6 +9,17 @@ JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """What a request begins with: its target as it was sent, and header names in lower case."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    client: str = ""  # ADDRESS:PORT
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request with its whole body; header names are in lower case."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from serving.access_log import AccessLog
 from serving.batching import Batcher
 from serving.doors import Outputs, Route, Task
-from serving.http import Answer
+from serving.http import Answer, Head
 from serving.metrics import Metrics, ModelInfo
 from serving.request_log import RequestLog, sink_named
 from serving.served import Served
@@ -79,21 +79,18 @@ class Journal:
         """The model was called for tasks that had waited so many seconds each."""
         self._metrics.batch(rows, seconds, waits)
 
-    def enter(self, scope: Any, route: Route | None) -> Visit:
-        """A request's head is here (RSGI's scope)."""
-        headers = scope.headers
-        trace = context(headers)
+    def enter(self, head: Head, route: Route | None) -> Visit:
+        """A request's head is here."""
+        trace = context(head.headers)
         span = None
         if self._spans is not None:
             path = "" if route is None else route.path
-            agent = headers.get("user-agent") or ""
+            agent = head.headers.get("user-agent", "")
             span = self._spans.begin(
-                trace, scope.method, scope.path, route=path, client=scope.client, user_agent=agent
+                trace, head.method, head.path, route=path, client=head.client, user_agent=agent
             )
         self._metrics.began()
-        return Visit(
-            scope.method, scope.path, OTHER if route is None else route.door, scope.client, trace, span
-        )
+        return Visit(head.method, head.path, OTHER if route is None else route.door, head.client, trace, span)
 
     def predicted(self, visit: Visit, task: Task, outputs: Outputs, started: float, ended: float) -> None:
         """The model answered; times are `time.perf_counter()`'s, the wait in the queue included."""

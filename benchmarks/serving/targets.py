@@ -53,18 +53,17 @@ def ours(model: Path, *, environment: str = "ours", **settings: str) -> Target:
 
 
 def bare() -> Target:
-    """Granian without a model: what a request costs on this machine before anything is done for it."""
+    """Our connections without a model: what a request costs here before anything is done for it."""
 
     def start(port: int, folder: Path) -> Command:
-        where = ("--host", "127.0.0.1", "--port", str(port), "--interface", "rsgi", "--runtime-mode", "st")
-        argv = (_beside("ours", "granian"), *where, "--no-ws", "--log-level", "error", "bare:application")
-        return Command(argv, _environment("ours", folder), PEERS)
+        argv = (str(interpreter("ours")), "-m", "benchmarks.serving.peers.bare", str(port))
+        return Command(argv, _environment("ours", folder), ROOT)
 
     def load(batches: Sequence[Array], _: Sequence[Array]) -> Load:
         answers = [np.zeros((1, 1), np.float32)] * len(batches)  # as bare.py has it
         return json_form("/predict", "instances", _predictions)(batches, answers)
 
-    return Target("bare Granian", "", start, load)
+    return Target("bare connections", "", start, load)
 
 
 def peers(made: Made) -> dict[str, list[Target]]:

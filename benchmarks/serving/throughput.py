@@ -49,7 +49,7 @@ def single_row(stand: Stand) -> Iterator[Case]:
 def half_load(stand: Stand) -> Iterator[Case]:
     """p99 against p50 at half the rate of saturation, the median of several rounds: machines drift.
 
-    The same rate to Granian without a model tells what part of the tail is the machine's own.
+    The same rate to our connections without a model tells what part of the tail is the machine's own.
     """
     digits = made("digits")
     batches = digits.batches(1)

@@ -21,6 +21,7 @@ log = logging.getLogger("serving")
 Result = Outputs | BaseException
 Done = Callable[[Result], None]
 Deliver = Callable[[Callable[[], None]], None]
+Soon = Callable[[Callable[[], None]], object]
 
 STOPPED = 5  # seconds until another server will have taken over
 
@@ -73,16 +74,21 @@ class Batcher:
         settings: BatchSettings,
         observe: Observe,
         deliver: Deliver | None = None,
+        soon: Soon | None = None,
         patience: Patience | None = None,
     ) -> None:
         """`deliver` is handed one callable for each call of the model, which completes its tasks: an event
-        loop's `call_soon_threadsafe`; by default the model's thread calls it at once. `patience` is what is
-        known of the model and its clients already.
+        loop's `call_soon_threadsafe`; by default the model's thread calls it at once. `soon` lets the thread
+        that submits, and only that one, run a callable when it has submitted all that it has: an event loop's
+        `call_soon`. `patience` is what is known of the model and its clients already.
         """
         self._model = model
         self._settings = settings
         self._observe = observe
         self._deliver = deliver or _at_once
+        self._soon = soon if settings.enabled else None
+        self._coming = False  # a call in the submitting thread
+        self._calling = threading.Lock()  # held by the thread that calls the model
         most_rows = {
             name: settings.max_rows if settings.enabled and takes_any_rows(signature) else 1
             for name, signature in model.signatures.items()
@@ -105,8 +111,14 @@ class Batcher:
 
     def submit(self, task: Task, done: Done) -> None:
         """Queue a task; `done` gets its outputs, or what went wrong, Busy after `timeout`. Raises Busy."""
+        here = self._soon is not None and self._patience.brief(self._queue.rows + task.rows)
+        self._put(task, done, wake=not here)
+        if here:
+            self._come_soon()
+
+    def _put(self, task: Task, done: Done, *, wake: bool = True) -> None:
         try:
-            self._queue.put(Waiting(task, done, time.monotonic()))
+            self._queue.put(Waiting(task, done, time.monotonic()), wake=wake)
         except Full:
             raise self._busy("the queue is full", "queue_full") from None
         except Closed:
@@ -115,7 +127,7 @@ class Batcher:
     def predict(self, task: Task) -> Outputs:
         """Queue a task and wait for its outputs; raises Busy, or whatever the model raises."""
         answer = _Answer()
-        self.submit(task, answer)
+        self._put(task, answer)
         return answer.wait()
 
     def close(self) -> None:
@@ -126,6 +138,28 @@ class Batcher:
 
     def _busy(self, reason: str, kind: str) -> Busy:
         return Busy(reason, self._patience.retry_after(len(self._queue)), kind)
+
+    # In the thread that submits.
+
+    def _come_soon(self) -> None:
+        if self._soon is not None and not self._coming:
+            self._coming = True
+            self._soon(self._call_here)
+
+    def _call_here(self) -> None:
+        """Call the model for what waits; where its own thread is at it, that takes what waits next."""
+        self._coming = False
+        if not self._calling.acquire(blocking=False):
+            return
+        try:
+            if batch := self._queue.take():
+                self._answer(batch, _at_once)
+        except BaseException:
+            log.critical("the batcher failed", exc_info=True)
+        finally:
+            self._calling.release()
+        if len(self._queue):
+            self._come_soon()
 
     # In the model's thread.
 
@@ -143,9 +177,10 @@ class Batcher:
         self._queue.sleep(1)
         self._linger()
         closed = self._queue.closed  # before the last look: what comes after it is refused
-        batch = self._queue.take()
-        if batch:
-            self._answer(batch)
+        with self._calling:
+            batch = self._queue.take()
+            if batch:
+                self._answer(batch, self._deliver)
         return bool(batch) or not closed
 
     def _linger(self) -> None:
@@ -159,7 +194,9 @@ class Batcher:
             if len(self._queue) <= tasks:
                 return
 
-    def _answer(self, batch: list[Waiting[Done]]) -> bool:
+    # In either.
+
+    def _answer(self, batch: list[Waiting[Done]], deliver: Deliver) -> bool:
         """Call the model and hand over what it gave; a batch that fails is called task by task."""
         started = time.monotonic()
         tasks = [waiting.task for waiting in batch]
@@ -168,15 +205,15 @@ class Batcher:
             results: Sequence[Result] = parted(outputs, tasks)
         except BaseException as error:
             if len(batch) > 1:
-                self._answer_one_by_one(batch, error)
+                self._answer_one_by_one(batch, error, deliver)
             else:
-                self._hand_over(batch, [_transportable(error)])
+                self._hand_over(batch, [_transportable(error)], deliver)
             return False
         ended = time.monotonic()
         in_flight = len(batch) + len(self._queue)
-        self._hand_over(batch, results)
+        self._hand_over(batch, results, deliver)
         rows = sum(task.rows for task in tasks)
-        call = Called(ended, ended - started, rows, len(batch), in_flight)
+        call = Called(ended, ended - started, rows, len(batch), in_flight, here=deliver is not self._deliver)
         self._note(call, [started - waiting.since for waiting in batch])
         return True
 
@@ -187,9 +224,9 @@ class Batcher:
         except Exception as error:
             log.error("a call could not be observed: %s", one_line(error), exc_info=error)
 
-    def _answer_one_by_one(self, batch: list[Waiting[Done]], error: BaseException) -> None:
+    def _answer_one_by_one(self, batch: list[Waiting[Done]], error: BaseException, deliver: Deliver) -> None:
         """Where each succeeds alone, they were too many: from now on half as many go into one call."""
-        answered = [self._answer([waiting]) for waiting in batch]
+        answered = [self._answer([waiting], deliver) for waiting in batch]
         if all(answered):
             rows = sum(waiting.task.rows for waiting in batch)
             most = self._queue.most_rows[batch[0].task.signature] = max(1, rows // 2)
@@ -197,7 +234,7 @@ class Batcher:
 
     # In any thread.
 
-    def _hand_over(self, batch: Iterable[Waiting[Done]], results: Iterable[Result]) -> None:
+    def _hand_over(self, batch: Iterable[Waiting[Done]], results: Iterable[Result], deliver: Deliver) -> None:
         """Threads that wait get theirs here, whether an event loop runs or not; others by `deliver`."""
         others = []
         for waiting, result in zip(batch, results, strict=True):
@@ -207,7 +244,7 @@ class Batcher:
                 others.append((waiting.done, result))
         if others:
             try:
-                self._deliver(lambda: _complete(others))
+                deliver(lambda: _complete(others))
             except Exception as error:  # such as a closed event loop, whose clients are gone
                 log.error("%d answers could not be delivered: %s", len(others), one_line(error))
 
@@ -217,7 +254,7 @@ class Batcher:
         while not self._ended.wait(max(self._settings.timeout / 20, 0.005)):
             late = self._queue.take_older(time.monotonic() - self._settings.timeout)
             reason = f"the model was not free within {self._settings.timeout:g} seconds"
-            self._hand_over(late, [self._busy(reason, "timeout") for _ in late])
+            self._hand_over(late, [self._busy(reason, "timeout") for _ in late], self._deliver)
             del late
 
 

@@ -15,6 +15,7 @@ STEP = 1 / 8  # of a new observation in what is known
 TYPICAL_ROWS = 8  # puts the fixed cost and the cost per row on one scale
 WORTH_WAITING = 0.1  # the fixed part of a call's cost below which sharing calls saves nothing
 EXPECTED = 0.7  # tasks within the fixed part of a call's cost; fewer keep no model busy
+BRIEF = 0.0003  # seconds; waking another thread and coming back from it costs as much on a busy machine
 KNOWN_FOR = 32  # batches; who did not ask for twice as long is gone
 TURN_BATCHES, TURN_SECONDS = 8, 0.02  # the least that one way is tried for in a row
 PAIRS_LEAST, PAIRS_MOST = 4, 16  # of turns in one trial
@@ -127,6 +128,7 @@ class Called:
     rows: int
     tasks: int
     in_flight: int  # its tasks and those that waited when it ended
+    here: bool = False  # by the thread that submits, where no batch waits for more
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,10 @@ class Patience:
             return 0.0
         return min(left, fixed)
 
+    def brief(self, rows: int) -> bool:
+        """Whether a call is known to be over before another thread would have begun with it."""
+        return rows <= self.max_rows and 0 < self.cost.of(rows) < BRIEF
+
     def retry_after(self, tasks: int) -> int:
         """Whole seconds, 1 to 30, until so many tasks are answered at the latest speed."""
         return max(1, min(30, math.ceil(tasks / self.rate))) if self.rate else 30
@@ -159,7 +165,7 @@ class Patience:
     def learn(self, call: Called) -> Patience:
         crowd = self.crowd.learn(call.in_flight)
         elapsed = max(call.ended - self.ended, call.seconds, 1e-9)
-        turn, trial = self._try(call, crowd, elapsed)
+        turn, trial = self._try(call, crowd, elapsed) if not call.here else (Turn(call.ended), self.trial)
         return Patience(
             self.window,
             self.max_rows,

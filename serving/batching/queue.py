@@ -51,8 +51,8 @@ class Queue(Generic[D]):
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def put(self, waiting: Waiting[D]) -> None:
-        """Raises Full or Closed."""
+    def put(self, waiting: Waiting[D], *, wake: bool = True) -> None:
+        """Without `wake` who sleeps is left alone: another thread will take it. Raises Full or Closed."""
         with self._lock:
             if self.closed:
                 raise Closed
@@ -60,7 +60,7 @@ class Queue(Generic[D]):
                 raise Full
             self._tasks.append(waiting)
             self.rows += waiting.task.rows
-            wake = self._wanted is not None and self._enough(self._wanted)
+            wake = wake and self._wanted is not None and self._enough(self._wanted)
             if wake:
                 self._wanted = None
         if wake:

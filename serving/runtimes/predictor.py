@@ -8,7 +8,8 @@
 
 With INPUTS, `inputs` is a dictionary of arrays; without, the list of rows as JSON gave them. With OUTPUTS,
 the answer is a dictionary of arrays, or the array where there is one; without, one JSON value for each row.
-Strings in arrays are bytes, as UTF-8. The functions are never called from two threads at once.
+Strings in arrays are bytes, as UTF-8. The functions are never called from two threads at once, nor inside
+of an event loop.
 """
 
 from __future__ import annotations

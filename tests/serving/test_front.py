@@ -200,14 +200,6 @@ def test_a_key_is_asked_for_and_never_logged(start: Start, model: Path, tmp_path
         assert "sesame" not in (server.folder / name).read_text()
 
 
-def test_http2_without_tls_is_understood(server: Server) -> None:
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    settings = b"\0\0\0\x04\0\0\0\0\0"  # RFC 9113, section 6.5: an empty SETTINGS frame
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
-        client.sendall(preface + settings)
-        assert client.recv(9)[3] == 0x04
-
-
 def test_a_sample_of_requests_is_logged_without_their_values(
     start: Start, model: Path, tmp_path: Path
 ) -> None:

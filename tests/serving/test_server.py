@@ -1,4 +1,4 @@
-"""The real server as a process: Granian, TensorFlow, signals, logs."""
+"""The real server as a process: workers, TensorFlow, signals, logs."""
 
 from __future__ import annotations
 

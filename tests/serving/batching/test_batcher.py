@@ -120,7 +120,7 @@ def make() -> Iterator[Make]:
     made = []
 
     def make(model: Twice, observe: Any = unobserved, **options: Any) -> Batcher:
-        known = {name: options.pop(name) for name in ("deliver", "patience") if name in options}
+        known = {name: options.pop(name) for name in ("deliver", "patience", "soon") if name in options}
         made.append((model, Batcher(model, settings=BatchSettings(**options), observe=observe, **known)))
         return made[-1][1]
 
@@ -599,3 +599,108 @@ def test_closing_ends_the_wait_for_others(make: Make) -> None:
     submit(batcher, results, task(1))
     batcher.close()
     assert results[0]["twice"].tolist() == [[2, 2]]
+
+
+BRIEF = Patience(0.005, 64, Cost(1e-5))  # a call of which is over at once
+
+
+class NotedThread(Twice):
+    """Keeps which thread called it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[int] = []
+
+    def answer(self, x: Tensor) -> Tensor:
+        self.threads.append(threading.get_ident())
+        return super().answer(x)
+
+
+class Loop(list[Callable[[], None]]):
+    """What is to be called soon, called when the test says so."""
+
+    def run(self) -> None:
+        turn, self[:] = list(self), []
+        for call in turn:
+            call()
+
+
+def test_brief_calls_are_made_by_who_submits_and_shared_by_all_that_he_has(make: Make) -> None:
+    model, loop, results = NotedThread(), Loop(), Results()
+    batcher = make(model, patience=BRIEF, soon=loop.append)
+    submit(batcher, results, task(1), task(2), task(3))
+    assert model.rows == []
+    assert len(loop) == 1
+    loop.run()
+    assert (model.rows, model.threads) == ([3], [threading.get_ident()])
+    assert [each["twice"].tolist() for each in results.all(3)] == [[[2, 2]], [[4, 4]], [[6, 6]]]
+
+
+def test_what_does_not_fit_together_is_called_in_the_next_turn(make: Make) -> None:
+    model, loop, results = NotedThread(), Loop(), Results()
+    batcher = make(model, patience=BRIEF, soon=loop.append)
+    submit(batcher, results, task(1), task(2, width=3))
+    loop.run()
+    assert model.rows == [1]
+    loop.run()
+    assert model.rows == [1, 1]
+    assert loop == []
+
+
+@pytest.mark.parametrize("cost", [Cost(), Cost(0.01), Cost(1e-5, 1e-3)], ids=["unknown", "long", "many rows"])
+def test_calls_that_may_last_are_made_by_the_models_own_thread(make: Make, cost: Cost) -> None:
+    model, loop, results = NotedThread(), Loop(), Results()
+    batcher = make(model, patience=Patience(0.005, 64, cost), soon=loop.append)
+    submit(batcher, results, task(1))
+    results.all(1)
+    assert loop == []
+    assert threading.get_ident() not in model.threads
+
+
+def test_without_batching_every_call_is_made_by_the_models_own_thread(make: Make) -> None:
+    model, loop, results = NotedThread(), Loop(), Results()
+    batcher = make(model, patience=BRIEF, soon=loop.append, enabled=False)
+    submit(batcher, results, task(1), task(2))
+    results.all(2)
+    assert threading.get_ident() not in model.threads
+
+
+def test_a_thread_that_waits_for_its_answer_waits_for_no_loop(make: Make) -> None:
+    batcher = make(Twice(), patience=BRIEF, soon=Loop().append)
+    assert batcher.predict(task(1))["twice"].tolist() == [[2, 2]]
+
+
+def test_while_the_models_own_thread_calls_it_nobody_else_does(make: Make) -> None:
+    model, loop = NotedThread(), Loop()
+    batcher = make(model, patience=BRIEF, soon=loop.append)
+    model.gate.clear()
+    busy = threading.Thread(target=batcher.predict, args=(task(0),))
+    busy.start()
+    assert model.entered.wait(AT_ONCE)
+    results = Results()
+    submit(batcher, results, task(1))
+    loop.run()
+    assert model.calls == []
+    model.gate.set()
+    assert results[0]["twice"].tolist() == [[2, 2]]
+    busy.join()
+    assert threading.get_ident() not in model.threads
+
+
+def test_what_fails_in_a_brief_call_fails_alone(make: Make) -> None:
+    loop, results = Loop(), Results()
+    batcher = make(RefusesNegative(), patience=BRIEF, soon=loop.append)
+    submit(batcher, results, task(1), task(-1))
+    loop.run()
+    good, bad = results.all(2)
+    assert good["twice"].tolist() == [[2, 2]]
+    assert isinstance(bad, ValueError)
+
+
+def test_closing_finishes_what_was_left_for_a_brief_call(make: Make) -> None:
+    loop, results = Loop(), Results()
+    batcher = make(Twice(), patience=BRIEF, soon=loop.append)
+    submit(batcher, results, task(1))
+    batcher.close()
+    assert results[0]["twice"].tolist() == [[2, 2]]
+    loop.run()

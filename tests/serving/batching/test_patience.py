@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.batching.patience import (
+    BRIEF,
     IDLE,
     KNOWN_FOR,
     PAIRS_MOST,
@@ -269,3 +270,27 @@ def test_requests_that_come_by_chance_are_hardly_ever_held_up() -> None:
     world, _ = rates(3.0, WINDOW, rate=2500.0)
     assert not world.patience.trial.helped
     assert world.waited / world.calls < 0.0002
+
+
+@pytest.mark.parametrize(
+    ("cost", "rows", "brief"),
+    [
+        (Cost(), 1, False),
+        (Cost(BRIEF / 2), 1, True),
+        (Cost(BRIEF / 2), 65, False),
+        (Cost(BRIEF / 2, BRIEF / 10), 4, True),
+        (Cost(BRIEF / 2, BRIEF / 10), 6, False),
+        (Cost(BRIEF * 2), 1, False),
+    ],
+    ids=["unknown", "short", "more rows than share a call", "few rows", "many rows", "long"],
+)
+def test_a_call_is_brief_where_that_is_known(cost: Cost, rows: int, brief: bool) -> None:
+    assert Patience(WINDOW, 64, cost).brief(rows) is brief
+
+
+def test_calls_by_who_submits_are_no_trial_of_waiting() -> None:
+    patience = Patience(WINDOW, 64, crowd=Crowd(8), trial=WAITING)
+    for number in range(100):
+        patience = patience.learn(Called(number * 0.001, 0.0001, 4, 4, 8, here=True))
+    assert patience.trial == WAITING
+    assert patience.cost.of(4) == pytest.approx(0.0001)
