@@ -69,7 +69,9 @@ class Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._whole: deque[Whole] = deque()  # pipelined requests that wait for those before them
         self._working: Whole | None = None
+        self._task: asyncio.Task[None] | None = None  # an event loop holds tasks weakly
         self._full = False  # the client does not read what it is sent
+        self._unsent = 0  # bytes, when that was last looked at
         self._deaf = False  # nothing that comes counts any more
         self._ended = False  # nothing will come any more
 
@@ -114,8 +116,6 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._full = True
-        if self._working is None:
-            self.due = self._loop.time() + self._keeper.body_seconds
 
     def resume_writing(self) -> None:
         self._full = False
@@ -133,8 +133,16 @@ class Connection(asyncio.Protocol):
             self._refuse(self._exchange, TooSlow(f"the body was not here after {seconds:g} seconds"))
         elif self._in_head:
             self._turn_away(TooSlow(f"the headers were not here after {HEAD_SECONDS:g} seconds"))
-        elif self._working is None:
+        elif self._working is None and not self._sends(self._transport):
             self._transport.abort()
+
+    def _sends(self, transport: asyncio.Transport) -> bool:
+        """Whether the client took some of its answer since this was last asked; then it has as long again."""
+        before, self._unsent = self._unsent, transport.get_write_buffer_size()
+        sends = 0 < self._unsent < before
+        if sends:
+            self.due = self._loop.time() + self._keeper.body_seconds
+        return sends
 
     def drain(self) -> None:
         """The server stops: a connection without a request closes, others after their answers."""
@@ -173,8 +181,8 @@ class Connection(asyncio.Protocol):
             self._answer_early(exchange)
             return
         self.due = self._loop.time() + self._keeper.body_seconds
-        if self._headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
-            self._transport.write(CONTINUE)
+        if "expect" in self._headers:
+            self._encourage()
 
     def on_body(self, part: bytes) -> None:
         exchange = self._exchange
@@ -195,6 +203,12 @@ class Connection(asyncio.Protocol):
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks = []
         self._take(Whole(exchange, body, last=not self._may_stay()))
+
+    def _encourage(self) -> None:
+        """Tell a client that asks first to go on, unless answers are still due that come before this one."""
+        expected = self._headers["expect"].lower() == "100-continue"
+        if expected and self._working is None and not self._whole and self._transport is not None:
+            self._transport.write(CONTINUE)
 
     def _stay(self, rest: bytes) -> None:
         """There is no other protocol to change to, so read the request as if it had not asked for one.
@@ -228,7 +242,7 @@ class Connection(asyncio.Protocol):
         if whole.exchange.answer is not None:
             self._reply(whole, whole.exchange.answer)
         else:
-            self._loop.create_task(self._work(whole))
+            self._task = self._loop.create_task(self._work(whole))
 
     async def _work(self, whole: Whole) -> None:
         self._reply(whole, await self._front.work(whole.exchange, whole.body))
@@ -236,18 +250,20 @@ class Connection(asyncio.Protocol):
     def _reply(self, whole: Whole, answer: Answer) -> None:
         exchange = whole.exchange
         transport = self._transport
+        close = whole.last or (not self._whole and (self._deaf or self._keeper.draining))
         if transport is not None:
-            close = whole.last or (not self._whole and (self._deaf or self._keeper.draining))
             with_body = exchange.head.method != "HEAD"
             transport.write(as_bytes(answer, exchange.headers, close=close, body=with_body))
         self._front.leave(exchange, answer, len(whole.body))
-        self._working = None
-        if transport is None:
+        self._working = self._task = None
+        if transport is None or transport.is_closing():
             return
-        if close:
-            self._hang_up(transport)
-        elif self._full:
+        if self._full:
+            self._unsent = transport.get_write_buffer_size()
             self.due = self._loop.time() + self._keeper.body_seconds
+            self._deaf = self._deaf or close
+        elif close:
+            self._hang_up(transport)
         else:
             self._go_on()
 
@@ -263,8 +279,14 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._start, self._working)
         elif self._deaf:
             self._hang_up(transport)
-        elif self._exchange is None:
-            self.due = self._loop.time() + (HEAD_SECONDS if self._in_head else IDLE_SECONDS)
+        else:
+            self.due = self._loop.time() + self._patience()
+
+    def _patience(self) -> float:
+        """Seconds that the client has for what comes next."""
+        if self._exchange is not None:
+            return self._keeper.body_seconds
+        return HEAD_SECONDS if self._in_head else IDLE_SECONDS
 
     def _refuse(self, exchange: Exchange, error: Exception) -> None:
         self._front.refuse(exchange, error)
@@ -289,6 +311,7 @@ class Connection(asyncio.Protocol):
         """Send all that is written, then close, after the client where it can have more on its way."""
         self._deaf, self._in_head = True, False
         self.due = self._loop.time() + LINGER_SECONDS
+        self._unsent = transport.get_write_buffer_size()
         if self._ended:
             transport.close()
         else:

@@ -151,6 +151,38 @@ def test_it_is_not_ready_but_answers_during_the_delay_before_its_end(start: Star
     assert server.process.wait(30) == 0
 
 
+def test_a_call_that_never_ends_does_not_keep_the_server_longer_than_its_grace(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "predictor.py").write_text(
+        "import time\ndef load(path): ...\ndef predict(model, inputs): time.sleep(3600)\n"
+    )
+    server = start(tmp_path / "model", GRACEFUL_TIMEOUT="1")
+    server.wait_until_ready()
+    connection = server.connect()
+    connection.request("POST", "/predict", b'{"instances": [1]}')
+    server.wait_for(lambda: "mlc_in_flight 1.0" in server.text("/metrics"))
+    started = time.monotonic()
+    assert server.stop() == 0
+    assert 1 < time.monotonic() - started < 10
+    connection.close()
+
+
+def test_what_a_terminal_sends_to_all_its_processes_ends_them_in_order(start: Start) -> None:
+    server = start(DIGITS)
+    server.wait_until_listening()
+    server.wait_until_ready()
+    connection = send_half(server)
+    for pid in (server.process.pid, *server.workers):
+        os.kill(pid, signal.SIGINT)
+    time.sleep(0.5)
+    connection.send(BLANK[10:])
+    assert connection.getresponse().status == 200
+    assert server.process.wait(30) == 0
+    connection.close()
+
+
 def test_two_workers_answer_and_count_together(start: Start) -> None:
     server = start(DIGITS, WORKERS="2")
     server.wait_until_listening()

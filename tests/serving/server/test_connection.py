@@ -242,6 +242,25 @@ def test_a_client_that_does_not_read_holds_up_nobody_and_is_hung_up_on(server: S
             client.sendall(many * 200)
 
 
+def test_a_slow_reader_gets_all_of_a_long_answer(server: Server) -> None:
+    text = "x" * 15_000_000
+    with closing(connect(server)) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+        client.sendall(predict(text, headers=LAST))
+        received = 0
+        while data := client.recv(2**16):
+            received += len(data)
+            time.sleep(0.02)
+        assert received > len(text)
+
+
+def test_a_body_that_stays_out_behind_other_requests_is_not_waited_for_either(server: Server) -> None:
+    half = predict(3)[:-5]
+    with closing(connect(server)) as client:
+        client.sendall(predict(1) + predict(2) + half)
+        assert statuses(read(client)) == [200, 200, 408]
+
+
 def test_more_connections_than_files_are_turned_away(start: Start, tmp_path: Path) -> None:
     few = (str(shutil.which("prlimit")), "--nofile=266:266")
     server = start(echo(tmp_path), wrapper=few)
