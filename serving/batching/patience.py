@@ -16,6 +16,8 @@ TYPICAL_ROWS = 8  # puts the fixed cost and the cost per row on one scale
 WORTH_WAITING = 0.1  # the fixed part of a call's cost below which sharing calls saves nothing
 EXPECTED = 0.7  # tasks within the fixed part of a call's cost; fewer keep no model busy
 BRIEF = 0.0005  # seconds; waking another thread and coming back from it costs as much on a busy machine
+GLANCE = 0.02  # of a long call, for those whose requests are being read: it would take a trial minutes
+SHORTEST = 0.001  # seconds; threads wake up too late for less
 KNOWN_FOR = 32  # batches; who did not ask for twice as long is gone
 TURN_BATCHES, TURN_SECONDS = 8, 0.02  # the least that one way is tried for in a row
 PAIRS_LEAST, PAIRS_MOST = 4, 16  # of turns in one trial
@@ -147,8 +149,11 @@ class Patience:
     def wait(self, tasks: int, rows: int, waited: float) -> float:
         """Seconds in which one more task has to come, or the batch goes; 0 where it goes at once."""
         left = self.window - waited
-        if not self.trial.waits or tasks >= self.crowd.size or rows >= self.max_rows or left <= 0:
+        if tasks >= self.crowd.size or rows >= self.max_rows or left <= 0:
             return 0.0
+        if not self.trial.waits:
+            glance = GLANCE * self.cost.of(rows)
+            return min(left, glance) if glance >= SHORTEST else 0.0
         fixed = self.cost.fixed
         if fixed < WORTH_WAITING * self.cost.of(rows) or self.rate * fixed < EXPECTED:
             return 0.0

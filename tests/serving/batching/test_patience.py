@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from serving.batching.patience import (
     BRIEF,
+    GLANCE,
     IDLE,
     KNOWN_FOR,
     PAIRS_MOST,
@@ -294,3 +295,25 @@ def test_calls_by_who_submits_are_no_trial_of_waiting() -> None:
         patience = patience.learn(Called(number * 0.001, 0.0001, 4, 4, 8, here=True))
     assert patience.trial == WAITING
     assert patience.cost.of(4) == pytest.approx(0.0001)
+
+
+LONG = 0.1  # seconds of a call
+
+
+@pytest.mark.parametrize(
+    ("cost", "crowd", "tasks", "waited", "wait"),
+    [
+        (LONG, 8, 1, 0.0, GLANCE * LONG),
+        (LONG, 8, 8, 0.0, 0.0),
+        (LONG, 1, 1, 0.0, 0.0),
+        (LONG / 10, 8, 1, 0.0, 0.0),
+        (LONG, 8, 1, WINDOW, 0.0),
+        (LONG * 100, 8, 1, 0.0, WINDOW),
+    ],
+    ids=["long", "all are here", "one client", "short", "waited already", "window"],
+)
+def test_before_a_long_call_who_is_known_may_still_join_for_a_moment(
+    cost: float, crowd: int, tasks: int, waited: float, wait: float
+) -> None:
+    patience = Patience(WINDOW, 64, Cost(cost), Crowd(crowd))
+    assert patience.wait(tasks, tasks, waited) == pytest.approx(wait)
