@@ -50,7 +50,6 @@ def work(settings: Settings, shared: Shared, listener: socket.socket) -> None:
     if state.ready is not None:
         state.ready.batcher.close()
     journal.close()
-    leave(0)
 
 
 def make_front(settings: Settings, state: State, journal: Journal) -> Front:

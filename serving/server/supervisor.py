@@ -114,8 +114,9 @@ class Supervisor:
             self._stop(now)
         if now >= self._kill_at:
             self._tell(signal.SIGKILL)
-        while any(at <= now for at in self._spawn_at):
-            self._spawn_at.remove(min(self._spawn_at))
+        overdue = [at for at in self._spawn_at if at <= now]
+        self._spawn_at = [at for at in self._spawn_at if at > now]
+        for _ in overdue:
             self._spawn()
 
     def _reap(self, now: float) -> None:
@@ -142,7 +143,6 @@ class Supervisor:
         self._stop_at = now
 
     def _stop(self, now: float) -> None:
-        self._status = self._status or 0
         self._stop_at = float("inf")
         self._kill_at = min(self._kill_at, now + self._settings.graceful_timeout + KILL_AFTER)
         self._spawn_at.clear()
